@@ -1,0 +1,55 @@
+# Two commands set everything up: `make demo` runs the main job, `make test` the tests.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+# One BLAS thread a Spark task: two tasks on two cores must not fight over them.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test check format fuzz bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python jobs/make_synthetic.py --config conf/local/make_synthetic.toml \
+		--output $(DEMO)/data --overwrite
+	$(BIN)/python jobs/run_pipeline.py --config conf/local/run_pipeline.toml \
+		--train '$(DEMO)/data/frame/train*.tfrecord' --test '$(DEMO)/data/frame/test*.tfrecord' \
+		--output $(DEMO)/results --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Long random damage to real files; minutes, so not part of `make test`.
+fuzz: $(VENV)/.installed-dev
+	YT8M_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/formats -k fuzz
+
+bench: $(VENV)/.installed-dev
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jre]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jre,dev]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

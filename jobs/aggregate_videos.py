@@ -1,0 +1,60 @@
+"""Reduce the frames of every video to mean, standard deviation and top 5 (paper §4.2.2, Eq. 2).
+
+reads    --input     glob of frame-level TFRecord shards, or a frames table
+writes   --output    videos table, a column <statistic>_<feature list> of each
+logs     n_videos
+
+    spark-submit jobs/aggregate_videos.py --input 'yt8m/frame/train*.tfrecord' --output videos
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from yt8m_spark.config import option
+from yt8m_spark.errors import InputError
+from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.progress import step
+from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.schemas import frame_features
+from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
+from yt8m_spark.spark.tables import is_frames_table, read_input, read_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """Reduce the frames of every video to mean, standard deviation and top 5."""
+
+    input: str = option("glob of frame-level TFRecord shards, or a frames table")
+    statistics: tuple[str, ...] = option("of mean, std, top5 (Eq. 2)", ("mean", "std", "top5"))
+    features: tuple[str, ...] = option("feature lists (default: all there are)", ())
+    pca: str | None = option("folder of the frame PCA (mean, eigenvals, eigenvecs .npy)", None)
+    space: Literal["quantized", "relu"] = option(
+        "take statistics of dequantized frames, or of ReLU activations rebuilt with --pca (§5.2)",
+        "quantized",
+    )
+    vocabulary: str | None = option("CSV of the entities that labels may name", None)
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other."""
+        if (self.space == "relu") != (self.pca is not None):
+            raise ValueError("--space relu and --pca DIR go together: one is given alone")
+
+
+def main(config: Config) -> JobResult:
+    """Read, aggregate, write."""
+    with open_run("aggregate_videos", config, [config.input]) as run:
+        frames = read_input(run.spark, config.input, vocabulary=config.vocabulary)
+        if not is_frames_table(frames):
+            raise InputError("no frames", where=config.input, expected="frame-level records")
+        features = frame_widths(frames, config.features or frame_features(frames.schema))
+        with step("aggregate videos"):
+            videos = aggregate_videos(frames, features, config.statistics, pca_folder=config.pca)
+            videos.write.mode("overwrite").parquet(run.folder)
+        run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
+    return run.result({"videos": config.output})
+
+
+if __name__ == "__main__":
+    run_job("aggregate_videos", Config, main)

@@ -1,0 +1,44 @@
+"""Whiten and L2-normalise video features (paper §4.2.2).
+
+reads    --input       videos table (or video-level TFRecord shards)
+         --whitening   folder of fit_whitening
+writes   --output      features table
+logs     n_videos
+
+    spark-submit jobs/normalize_videos.py --input videos --whitening whitening --output features
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yt8m_spark.config import option
+from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.progress import step
+from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.tables import read_input, read_table
+from yt8m_spark.spark.whitening import normalize_videos
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """Whiten and L2-normalise video features."""
+
+    input: str = option("videos table, or glob of video-level TFRecord shards")
+    whitening: str = option("folder of fit_whitening")
+    vocabulary: str | None = option("CSV of the entities that labels may name", None)
+
+
+def main(config: Config) -> JobResult:
+    """Read, transform, write."""
+    with open_run("normalize_videos", config, [config.input, config.whitening]) as run:
+        videos = read_input(run.spark, config.input, vocabulary=config.vocabulary)
+        with step("normalise videos"):
+            features = normalize_videos(videos, config.whitening)
+            features.write.mode("overwrite").parquet(run.folder)
+        run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
+    return run.result({"features": config.output})
+
+
+if __name__ == "__main__":
+    run_job("normalize_videos", Config, main)

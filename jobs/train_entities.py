@@ -1,0 +1,111 @@
+"""Train one logistic, hinge or mixture-of-experts classifier for each entity (paper §4.3).
+
+reads    --input     features table
+writes   --output    model folder: entities/*.parquet, model.json
+logs     n_entities, n_videos, mean_loss
+
+    spark-submit jobs/train_entities.py --input features --output model --loss moe
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.config import describe_config, option
+from yt8m_spark.core.entity_ids import parse_entities
+from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.errors import InputError
+from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.tables import read_table
+from yt8m_spark.spark.training import prepare_shards, train_entities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """Train one logistic, hinge or mixture-of-experts classifier for each entity."""
+
+    input: str = option("features table")
+    loss: Literal["logistic", "hinge", "moe"] = option("classifier family (§4.3.1-3)", "logistic")
+    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
+    learning_rate: float = option("of AdaGrad (§4.3)", 1.0)
+    batch_size: int = option("videos of a mini-batch (§4.3)", 32)
+    epochs: int = option("passes over the videos; ours", 5)
+    l2: float = option("weight of ½|w|² in the loss; ours", 1e-5)
+    initial_accumulator: float = option("where AdaGrad's sum of squares starts; ours", 1e-8)
+    seed: int = option("of the order of videos and of first weights", 0)
+    block_size: int | None = option("entities a task (default: a sixteenth, 16 to 256)", None)
+    entities: str | None = option("ids and ranges: 0-199,305 (default: all labels)", None)
+    resume: bool = option("go on with a training that was stopped", False)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        self.options()
+        for name in ("n_experts", "block_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.entities is not None:
+            parse_entities(self.entities)
+
+    def options(self) -> TrainingOptions:
+        """Hyper-parameters of the mapper."""
+        return TrainingOptions(
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            n_epochs=self.epochs,
+            l2=self.l2,
+            initial_accumulator=self.initial_accumulator,
+            seed=self.seed,
+        )
+
+
+def main(config: Config) -> JobResult:
+    """Read, train, describe; what a stopped training leaves is kept for --resume."""
+    with open_run("train_entities", config, [config.input]) as run:
+        work = _open_work(config)
+        data = prepare_shards(read_table(run.spark, config.input), work)
+        trained = train_entities(
+            run.spark,
+            data,
+            work,
+            run.folder,
+            loss=config.loss,
+            n_experts=config.n_experts,
+            options=config.options(),
+            entities=None if config.entities is None else parse_entities(config.entities),
+            block_size=config.block_size,
+            description={"input": config.input},
+        )
+        run.log_metrics(trained._asdict())
+    shutil.rmtree(work)
+    return run.result({"model": config.output})
+
+
+def _open_work(config: Config) -> str:
+    """Return the work folder beside the output, empty or of the same training."""
+    output = Path(config.output).resolve()
+    work = output.parent / f".{output.name}.work"
+    ignored = {"output", "overwrite", "resume", "tracking_uri", "experiment"}
+    settings = {k: v for k, v in describe_config(config).items() if k not in ignored}
+    if not config.resume:
+        shutil.rmtree(work, ignore_errors=True)
+    elif work.exists():
+        before = load_json(work / "settings.json")
+        changed = [name for name in settings if before.get(name) != settings[name]]
+        if changed:
+            raise InputError(
+                f"cannot resume: --{changed[0].replace('_', '-')} has changed",
+                expected=before.get(changed[0]),
+                found=settings[changed[0]],
+            )
+    save_json(work / "settings.json", settings)
+    return str(work)
+
+
+if __name__ == "__main__":
+    run_job("train_entities", Config, main)

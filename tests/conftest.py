@@ -1,0 +1,68 @@
+"""Fixtures shared by all tests: one Spark session, and the way to the real data."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """One classic session for the whole run: two cores, two shuffle partitions."""
+    from pyspark.sql import SparkSession
+
+    from yt8m_spark.jre import ensure_java
+
+    ensure_java()
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    settings = PROJECT / "yt8m_spark" / "resources" / "log4j2.properties"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        session = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "2")
+            .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+            .config(
+                "spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={settings.as_uri()}"
+            )
+            .getOrCreate()
+        )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data beside the project; tests that use it skip without it."""
+    folder = PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data are not here")
+    return folder
+
+
+@pytest.fixture
+def run_job(tmp_path):
+    """Run jobs/NAME.py as a user does; returns the finished process (text output)."""
+
+    def run(name, *arguments, environment=None):
+        return subprocess.run(
+            [sys.executable, str(PROJECT / "jobs" / f"{name}.py"), *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+
+    return run

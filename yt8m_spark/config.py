@@ -1,0 +1,170 @@
+"""A job's options: a frozen dataclass filled from a TOML file and from flags, which win."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from yt8m_spark.errors import InputError
+
+__all__ = ["describe_config", "load_config", "option"]
+
+Config = TypeVar("Config")
+
+_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+def option(help: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 - argparse's word
+    """Declare a dataclass field that is an option with a ``help`` text; no default: required."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def load_config(config_type: type[Config], argv: Sequence[str], *, job: str) -> Config:
+    """Fill ``config_type`` from ``--config FILE.toml`` and one flag for each field.
+
+    Fields may be str, int, float, bool, a Literal of strings, ``tuple[str, ...]`` (given as
+    ``a,b,c``) or one of these ``| None``.
+
+    Raises
+    ------
+    InputError
+        For an unknown flag or key, a value of the wrong type or out of range, and a missing
+        required option. A typing error that passed silently would cost a night of training.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(config_type)
+    given = vars(_parser(config_type, job).parse_args(list(argv)))
+    path = given.pop("config")
+    values: dict[str, Any] = {}
+    if path is not None:
+        for key, value in _read_toml(path).items():
+            if key not in fields:
+                known = ", ".join(sorted(fields))
+                raise InputError(f"unknown key {key!r}", where=path, expected=f"one of {known}")
+            values[key] = _from_toml(value, hints[key], f"{path}, key {key!r}")
+    for key, text in given.items():
+        if text is not None:
+            values[key] = _from_text(text, hints[key], "--" + key.replace("_", "-"))
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise InputError(f"option --{name.replace('_', '-')} is missing")
+    try:
+        return config_type(**values)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def describe_config(config: Any) -> dict[str, str]:
+    """Every option of ``config`` as text, for the log of the run."""
+    return {name: _as_text(value) for name, value in dataclasses.asdict(config).items()}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help")
+
+
+def _parser(config_type: type[Any], job: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"{job}.py", description=config_type.__doc__, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE.toml", help="options in a file; flags win")
+    hints = typing.get_type_hints(config_type)
+    for field in dataclasses.fields(config_type):
+        is_bool = _plain(hints[field.name]) is bool
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"),
+            dest=field.name,
+            metavar=_metavar(hints[field.name]),
+            nargs="?" if is_bool else None,
+            const="true" if is_bool else None,
+            help=_help(field),
+        )
+    return parser
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    text = str(field.metadata.get("help", "")).replace("%", "%%")
+    if field.default is dataclasses.MISSING:
+        return f"{text} (required)"
+    if field.default in (None, False, ""):
+        return text
+    return f"{text} (default: {_as_text(field.default)})".replace("%%", "%").replace("%", "%%")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _metavar(hint: Any) -> str:
+    plain = _plain(hint)
+    if typing.get_origin(plain) is Literal:
+        return "/".join(typing.get_args(plain))
+    names = {str: "TEXT", int: "N", float: "X", bool: "true/false"}
+    return names.get(plain, "A,B,...")
+
+
+def _plain(hint: Any) -> Any:
+    """``hint`` without its ``| None``."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    return hint
+
+
+def _from_text(text: str, hint: Any, where: str) -> Any:
+    plain = _plain(hint)
+    if plain is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise InputError("wrong value", where=where, expected="true or false", found=text)
+    if plain in (int, float):
+        try:
+            return plain(text)
+        except ValueError:
+            expected = {int: "a whole number", float: "a number"}[plain]
+            raise InputError("wrong value", where=where, expected=expected, found=text) from None
+    if typing.get_origin(plain) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return _checked_choice(text, plain, where)
+
+
+def _from_toml(value: Any, hint: Any, where: str) -> Any:
+    plain = _plain(hint)
+    if typing.get_origin(plain) is tuple and isinstance(value, list):
+        if all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise InputError("wrong value", where=where, expected="a list of texts", found=value)
+    if plain is float and type(value) is int:
+        return float(value)
+    if plain in (int, float, bool):
+        if type(value) is plain:
+            return value
+        raise InputError("wrong value", where=where, expected=plain.__name__, found=repr(value))
+    if not isinstance(value, str):
+        raise InputError("wrong value", where=where, expected="text", found=repr(value))
+    if typing.get_origin(plain) is tuple:
+        return _from_text(value, hint, where)
+    return _checked_choice(value, plain, where)
+
+
+def _checked_choice(text: str, plain: Any, where: str) -> str:
+    if typing.get_origin(plain) is Literal and text not in typing.get_args(plain):
+        choices = ", ".join(typing.get_args(plain))
+        raise InputError("wrong value", where=where, expected=f"one of {choices}", found=text)
+    return text
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        with Path(path).open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InputError("cannot read config", where=path, found=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("not a TOML file", where=path, found=error) from None

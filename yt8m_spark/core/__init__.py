@@ -1,0 +1,1 @@
+"""The paper in NumPy, one section a file."""

@@ -1,0 +1,1 @@
+"""Bytes to records and back: TFRecord framing, Example wire format, vocabulary."""

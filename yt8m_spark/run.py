@@ -1,0 +1,70 @@
+"""What every job opens: a Spark session, a tracked run and an output that appears whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pyspark.sql import SparkSession
+
+from yt8m_spark.artifacts import check_output_free, staged_output
+from yt8m_spark.config import describe_config, option
+from yt8m_spark.job import JobResult
+from yt8m_spark.session import spark_session
+from yt8m_spark.tracking import TrackedRun, tracked_run
+
+__all__ = ["JobConfig", "Run", "open_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """Options of every job."""
+
+    output: str = option("what to write; it appears whole or not at all")
+    overwrite: bool = option("replace an output that exists", False)
+    tracking_uri: str | None = option(
+        "MLflow store (default: MLFLOW_TRACKING_URI or mlflow.db)", None
+    )
+    experiment: str = option("MLflow experiment", "yt8m_spark")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job under way: write to ``folder``, which becomes the output when all went well."""
+
+    spark: SparkSession
+    tracked: TrackedRun
+    folder: str
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log figures to MLflow and keep them for the job's JSON line."""
+        self.tracked.log_metrics(metrics)
+        self.metrics.update(metrics)
+
+    def result(self, outputs: Mapping[str, str]) -> JobResult:
+        """Return the job's report, with ``outputs`` by name."""
+        return JobResult(dict(outputs), dict(self.metrics), self.tracked.run_id)
+
+
+@contextmanager
+def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterator[Run]:
+    """Open session, tracked run and staged output of ``job``; all end well or none does.
+
+    ``inputs`` are the paths the job reads, which its output must not replace.
+
+    Raises
+    ------
+    InputError
+        If the output exists and ``overwrite`` is not set, or would replace an input.
+    """
+    check_output_free(config.output, overwrite=config.overwrite, inputs=inputs)
+    with (
+        spark_session(job) as spark,
+        tracked_run(
+            job, describe_config(config), uri=config.tracking_uri, experiment=config.experiment
+        ) as tracked,
+        staged_output(config.output) as folder,
+    ):
+        yield Run(spark, tracked, folder)

@@ -1,0 +1,75 @@
+"""The SparkSession of a job: the cluster's where there is one, else this machine's cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from yt8m_spark.jre import ensure_java
+
+__all__ = ["LOCAL_DEFAULTS", "ROWS_PER_BATCH", "spark_session"]
+
+# Rows of one Arrow batch. A row of [mean; std; top5] of 1,152 features is 32 kB, so 1,024 rows
+# are 32 MiB: large enough for matrix products, small enough for a task's memory.
+ROWS_PER_BATCH = 1024
+
+# Only for sessions started here on one machine; a cluster's own settings are left alone.
+LOCAL_DEFAULTS = {
+    "spark.driver.memory": "4g",
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.adaptive.coalescePartitions.enabled": "true",
+}
+
+_EVERYWHERE = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}
+
+
+@contextmanager
+def spark_session(name: str) -> Iterator[SparkSession]:
+    """Start, or join, the Spark session of job ``name``; stop it afterwards if started here.
+
+    Under spark-submit, on Databricks and with ``SPARK_REMOTE`` (Spark Connect) set, the session
+    is the one that these give. Otherwise it is ``local[*]`` of this machine.
+    """
+    _one_python_and_one_thread_a_task()
+    joined = SparkSession.getActiveSession()
+    builder = SparkSession.builder.appName(name)
+    if joined is None and not _given_by_environment():
+        ensure_java()
+        builder = builder.master("local[*]")
+        options = f"-Dlog4j2.configurationFile={_log_settings()} -XX:+UseParallelGC"
+        builder = builder.config("spark.driver.extraJavaOptions", options)
+        for key, value in LOCAL_DEFAULTS.items():
+            builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    for key, value in _EVERYWHERE.items():
+        spark.conf.set(key, value)
+    try:
+        yield spark
+    finally:
+        if joined is None:
+            spark.stop()
+
+
+def _given_by_environment() -> bool:
+    """Whether spark-submit, Databricks or Spark Connect decides what the session is."""
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # set by spark-submit for its Python child
+    names = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
+    return submitted or any(name in os.environ for name in names)
+
+
+def _one_python_and_one_thread_a_task() -> None:
+    """Workers use this Python, not the `python3` of PATH, and one BLAS thread for each task."""
+    for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
+        os.environ.setdefault(name, sys.executable)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def _log_settings() -> str:
+    return (Path(__file__).parent / "resources" / "log4j2.properties").as_uri()

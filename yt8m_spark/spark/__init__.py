@@ -1,0 +1,1 @@
+"""DataFrame in; DataFrame or fitted `core` value out."""

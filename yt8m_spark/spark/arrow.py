@@ -1,0 +1,70 @@
+"""Arrow columns to NumPy arrays and back, without a Python loop over rows.
+
+Axes: B rows of a batch, D features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from yt8m_spark.errors import InputError
+
+__all__ = ["float_lists", "ragged", "ragged_lists", "to_matrix"]
+
+
+def to_matrix(column: pa.Array, name: str, width: int | None = None) -> NDArray[np.float32]:
+    """Array<float> ``column`` as (B, D) float32; a view where memory allows.
+
+    Raises
+    ------
+    InputError
+        If a row is null, rows differ in length (from each other or from ``width``), or a value is
+        null, NaN or infinite: each would spread silently into means and weights.
+    """
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise InputError("null row", where=f"column {name!r}, row {row} of a batch")
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    expected = width if width is not None else (int(lengths[0]) if len(lengths) else 0)
+    if (lengths != expected).any():
+        found = int(lengths[np.argmax(lengths != expected)])
+        raise InputError(
+            "feature widths differ", where=f"column {name!r}", expected=expected, found=found
+        )
+    flat = column.flatten()
+    if flat.null_count:
+        raise InputError("null value", where=f"column {name!r}", expected="finite numbers")
+    values = flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    matrix = values.reshape(len(column), expected)
+    if not np.isfinite(matrix).all():
+        row, feature = np.argwhere(~np.isfinite(matrix))[0]
+        raise InputError(
+            "value is not finite",
+            where=f"column {name!r}, feature {feature}",
+            expected="finite numbers",
+            found=matrix[row, feature],
+        )
+    return matrix
+
+
+def ragged(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets (B + 1,) and values of an array<int> ``column``; a null row is an empty one."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    values = column.drop_null().flatten().to_numpy(zero_copy_only=False)
+    return offsets, values.astype(np.int64)
+
+
+def ragged_lists(offsets: NDArray[np.int64], values: pa.Array) -> pa.Array:
+    """List array of ``values`` cut at ``offsets`` (B + 1,)."""
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def float_lists(matrix: NDArray[np.floating]) -> pa.Array:
+    """(B, D) ``matrix`` as a column of B lists of D float32."""
+    n_rows, width = matrix.shape
+    flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), pa.float32())
+    return ragged_lists(np.arange(n_rows + 1, dtype=np.int64) * width, flat)

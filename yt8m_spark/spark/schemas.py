@@ -1,0 +1,104 @@
+"""Every table's columns and types, in one place (design: "Tables")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    FloatType,
+    IntegerType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from yt8m_spark.errors import InputError
+
+__all__ = [
+    "FEATURES",
+    "FLOATS",
+    "FRAME_COLUMNS",
+    "INTS",
+    "PREDICTIONS",
+    "SEGMENT_FIELDS",
+    "arrow_schema",
+    "frame_features",
+    "frames_schema",
+    "require_columns",
+    "video_features",
+    "videos_schema",
+]
+
+FLOATS = ArrayType(FloatType())
+INTS = ArrayType(IntegerType())
+
+_VIDEO = [StructField("video_id", StringType()), StructField("labels", INTS)]
+_N_FRAMES = StructField("n_frames", IntegerType())
+SEGMENT_FIELDS = [
+    StructField("segment_start_times", INTS),
+    StructField("segment_end_times", INTS),
+    StructField("segment_labels", INTS),
+    StructField("segment_scores", FLOATS),
+]
+FRAME_COLUMNS = {"video_id", "labels", "n_frames", "shard", *(f.name for f in SEGMENT_FIELDS)}
+
+FEATURES = StructType([*_VIDEO, StructField("features", FLOATS)])
+PREDICTIONS = StructType([*_VIDEO, StructField("entities", INTS), StructField("scores", FLOATS)])
+
+
+def frames_schema(features: Sequence[str], *, segments: bool = False) -> StructType:
+    """Frames table: one row a video, one binary column (n_frames x D uint8) a feature list."""
+    lists = [StructField(name, BinaryType()) for name in features]
+    last = [_N_FRAMES, StructField("shard", StringType())]
+    return StructType([*_VIDEO, *lists, *last, *(SEGMENT_FIELDS if segments else [])])
+
+
+def videos_schema(columns: Sequence[str]) -> StructType:
+    """Videos table: one row a video, one array<float> column a statistic of a feature list."""
+    return StructType([*_VIDEO, _N_FRAMES, *(StructField(name, FLOATS) for name in columns)])
+
+
+def frame_features(schema: StructType) -> list[str]:
+    """Names of the feature lists of a frames table, in table order."""
+    return [f.name for f in schema if isinstance(f.dataType, BinaryType)]
+
+
+def video_features(schema: StructType) -> list[str]:
+    """Names of the array<float> columns of a videos table, in table order."""
+    return [f.name for f in schema if f.dataType == FLOATS and f.name not in FRAME_COLUMNS]
+
+
+def arrow_schema(schema: StructType) -> pa.Schema:
+    """Arrow schema of ``schema``, exactly as Spark checks it (all fields nullable)."""
+    return to_arrow_schema(schema)
+
+
+def require_columns(df: DataFrame, expected: StructType | dict[str, DataType], what: str) -> None:
+    """Refuse a table that lacks a column of ``expected`` or has it in another type.
+
+    Raises
+    ------
+    InputError
+        Names ``what`` (the table, as the user knows it) and the column.
+    """
+    types = expected if isinstance(expected, dict) else {f.name: f.dataType for f in expected}
+    found = {f.name: f.dataType for f in df.schema}
+    for name, wanted in types.items():
+        if name not in found:
+            columns = ", ".join(df.columns)
+            raise InputError(
+                f"no column {name!r}", where=what, expected=wanted.simpleString(), found=columns
+            )
+        if found[name].simpleString() != wanted.simpleString():
+            raise InputError(
+                f"column {name!r} has the wrong type",
+                where=what,
+                expected=wanted.simpleString(),
+                found=found[name].simpleString(),
+            )

@@ -1,0 +1,55 @@
+"""Read what a job is given: a table, or TFRecord shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import BinaryType
+
+from yt8m_spark.errors import InputError
+from yt8m_spark.spark.source import read_shards
+
+__all__ = ["is_frames_table", "read_input", "read_table"]
+
+
+def read_table(spark: SparkSession, path: str) -> DataFrame:
+    """Parquet table at ``path``.
+
+    Raises
+    ------
+    InputError
+        If nothing is at a local ``path``, or no Parquet file; other paths are Spark's to find.
+    """
+    local = Path(path.removeprefix("file:"))
+    if "://" not in path and not local.exists():
+        raise InputError("no such table", where=path)
+    if local.is_dir() and not any(local.rglob("*.parquet")):
+        raise InputError("no table here", where=path, expected="Parquet files", found="none")
+    if local.is_dir():
+        _check_files(local)
+    return spark.read.parquet(path)
+
+
+def read_input(
+    spark: SparkSession, source: str, *, level: str = "auto", vocabulary: str | None = None
+) -> DataFrame:
+    """Table of TFRecord shards (a glob or folder of them) or the Parquet table at ``source``."""
+    if Path(source).is_dir() and any(Path(source).glob("*.parquet")):
+        return read_table(spark, source)
+    return read_shards(spark, source, level=level, vocabulary=vocabulary)
+
+
+def is_frames_table(df: DataFrame) -> bool:
+    """Whether ``df`` has frames (a binary column), not video-level features."""
+    return any(isinstance(field.dataType, BinaryType) for field in df.schema)
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse a damaged Parquet file here: Spark would tell of it in a page of Java."""
+    for path in sorted(folder.rglob("*.parquet")):
+        try:
+            pq.read_metadata(path)
+        except (OSError, ValueError) as error:
+            raise InputError("not a Parquet file", where=str(path), found=error) from None

@@ -1,0 +1,134 @@
+"""Fit PCA whitening on a videos table and turn videos into features: `core.whitening` on Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
+from yt8m_spark.core.moments import Moments
+from yt8m_spark.core.whitening import Whitening, apply_whitening, fit_whitening, l2_normalize
+from yt8m_spark.errors import InputError
+from yt8m_spark.spark.arrow import float_lists
+from yt8m_spark.spark.moments import column_moments, concatenated
+from yt8m_spark.spark.schemas import FEATURES, FLOATS, INTS, arrow_schema, require_columns
+from yt8m_spark.spark.vectors import with_float_arrays
+
+__all__ = ["fit_columns", "load_whitening", "normalize_videos", "save_whitening"]
+
+_ARRAYS = ("mean", "components", "eigenvalues", "ridge", "total_variance")
+
+
+def fit_columns(
+    videos: DataFrame,
+    columns: Sequence[str],
+    *,
+    n_components: int | None = None,
+    ridge: float = 1.0,
+) -> tuple[Whitening, Moments]:
+    """Whitening of the array<float> ``columns`` of ``videos``, set side by side.
+
+    Paper: §4.2.2. The moments come in one pass; the eigenvectors are found on the driver.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, there are no rows, or ``n_components`` is above the width.
+    """
+    moments = column_moments(with_float_arrays(videos, columns), columns)
+    try:
+        return fit_whitening(moments, n_components, ridge=ridge), moments
+    except ValueError as error:
+        raise InputError(str(error), where=f"column {', '.join(columns)}") from error
+
+
+def save_whitening(folder: str, whitening: Whitening, columns: Sequence[str]) -> None:
+    """Write ``whitening`` of ``columns`` to ``folder``: whitening.npz and whitening.json."""
+    arrays = {name: np.asarray(getattr(whitening, name)) for name in _ARRAYS}
+    save_arrays(Path(folder) / "whitening.npz", arrays)
+    described = {
+        "columns": list(columns),
+        "width": whitening.width,
+        "n_components": whitening.n_components,
+        "ridge": whitening.ridge,
+        "explained_variance_ratio": whitening.explained_variance_ratio,
+        "digest": whitening.digest,
+    }
+    save_json(Path(folder) / "whitening.json", described)
+
+
+def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
+    """Read what `save_whitening` wrote: the whitening and its columns.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no whitening, or its two files are not of one fit.
+    """
+    arrays = load_arrays(Path(folder) / "whitening.npz", _ARRAYS)
+    described = load_json(Path(folder) / "whitening.json")
+    whitening = Whitening(
+        arrays["mean"],
+        arrays["components"],
+        arrays["eigenvalues"],
+        float(arrays["ridge"]),
+        float(arrays["total_variance"]),
+    )
+    if described.get("digest") != whitening.digest:
+        raise InputError(
+            "whitening.json and whitening.npz are not of one fit",
+            where=folder,
+            expected=whitening.digest[:12],
+            found=str(described.get("digest"))[:12],
+        )
+    return whitening, list(described["columns"])
+
+
+def normalize_videos(videos: DataFrame, whitening_folder: str) -> DataFrame:
+    """Features table of ``videos``: whitened, then of length 1 (§4.2.2).
+
+    Tasks read the whitening from ``whitening_folder``, which all of them must see.
+
+    Raises
+    ------
+    InputError
+        If a column that was whitened is missing or of another width.
+    """
+    _, columns = load_whitening(whitening_folder)
+    videos = with_float_arrays(videos, columns)
+    require_columns(videos, {"labels": INTS, **dict.fromkeys(columns, FLOATS)}, "videos table")
+    normalize = partial(_normalize_partition, folder=whitening_folder)
+    return videos.select("video_id", "labels", *columns).mapInArrow(normalize, FEATURES)
+
+
+def _normalize_partition(
+    batches: Iterable[pa.RecordBatch], folder: str
+) -> Iterator[pa.RecordBatch]:
+    whitening, columns = _cached_whitening(folder)
+    schema = arrow_schema(FEATURES)
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        rows = concatenated(batch, columns)
+        if rows.shape[1] != whitening.width:
+            raise InputError(
+                "feature width is not that of the whitening",
+                where=f"column {', '.join(columns)}",
+                expected=whitening.width,
+                found=rows.shape[1],
+            )
+        features = float_lists(l2_normalize(apply_whitening(rows, whitening)))
+        arrays = [batch.column("video_id"), batch.column("labels"), features]
+        cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(cast, schema=schema)
+
+
+@lru_cache(maxsize=2)
+def _cached_whitening(folder: str) -> tuple[Whitening, list[str]]:
+    """A worker process serves many tasks; it reads a whitening once."""
+    return load_whitening(folder)
