@@ -1,4 +1,4 @@
-"""Not tested here: the files (tests/spark/test_synthetic.py) and what trained classifiers make of it."""
+"""Not tested here: the files (tests/spark/test_synthetic.py), and what classifiers make of them."""
 
 from __future__ import annotations
 
@@ -166,6 +166,7 @@ def test_the_two_of_a_pair_are_never_in_one_video():
     paired = np.flatnonzero(world.partners >= 0)
     assert_array_equal(world.partners[world.partners[paired]], paired)
     assert {world.kinds[entity] for entity in paired} == {Kind.PEAKS, Kind.ORDER}
+    assert_array_equal(world.dims[world.partners[paired]], world.dims[paired])
     for video in videos:
         assert not set(world.partners[video.clean_labels].tolist()) & set(video.clean_labels)
 

@@ -49,7 +49,7 @@ class Cells(NamedTuple):
 
 
 def thresholds(scores: NDArray[np.floating]) -> Ints:
-    """j of the threshold tau_j = j / 10000 nearest to each score: the score rounded to 1e-4.
+    """Index j of the threshold tau_j = j / 10000 nearest to each score: it, rounded to 1e-4.
 
     A score just between two goes to the even one, as in Python's ``round``.
     """

@@ -102,8 +102,9 @@ def _top_columns(scores: NDArray[np.floating], k: int) -> Ints:
     keys = (order_bits(scores).astype(np.int64) << 32) | reversed_columns
     if k < n_columns:
         keys = np.partition(keys, n_columns - k, axis=1)[:, n_columns - k :]
-    keys = np.sort(keys, axis=1)[:, ::-1]
-    return n_columns - 1 - (keys & 0xFFFFFFFF)
+    reversed_best = np.sort(keys, axis=1)[:, ::-1] & 0xFFFFFFFF
+    columns: Ints = n_columns - 1 - reversed_best
+    return columns
 
 
 def row_of_each(offsets: Ints) -> Ints:
@@ -159,17 +160,14 @@ def slices(batch: ScoredBatch, n_videos: int) -> Iterator[ScoredBatch]:
 
 def rank_scored(batch: ScoredBatch, k: int) -> RankedBatch:
     """The ``k`` best entities of each video (all of them where E < k)."""
-    columns = top_k(batch.scores, k) if len(batch.entities) else np.empty((0, 0), dtype=np.int64)
-    n_listed = min(k, len(batch.entities))
+    columns = top_k(batch.scores, k)
     return RankedBatch(
         video_ids=batch.video_ids,
         label_offsets=batch.label_offsets,
         label_values=batch.label_values,
-        offsets=np.arange(len(batch.video_ids) + 1, dtype=np.int64) * n_listed,
+        offsets=np.arange(len(batch.video_ids) + 1, dtype=np.int64) * columns.shape[1],
         entities=batch.entities[columns.ravel()],
-        scores=np.take_along_axis(batch.scores, columns, axis=1).ravel()
-        if n_listed
-        else np.empty(0, dtype=np.float32),
+        scores=np.take_along_axis(batch.scores, columns, axis=1).ravel(),
     )
 
 

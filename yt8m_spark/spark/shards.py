@@ -8,8 +8,10 @@ id and the number of videos alone: not on how the table was partitioned.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,8 +71,9 @@ def write_shards(features: DataFrame, folder: str) -> ShardSet:
     Path(folder).mkdir(parents=True, exist_ok=True)
     written = (
         features.select("video_id", "labels", "features", shard)
-        .groupBy("shard")
-        .applyInArrow(partial(_write_shard, folder=folder), _WRITTEN)
+        .repartition(n_shards, "shard")
+        .sortWithinPartitions("shard", "video_id")
+        .mapInArrow(partial(_write_partition, folder=folder), _WRITTEN)
         .toPandas()
     )
     widths = sorted(set(written["n_features"]))
@@ -101,21 +104,24 @@ def label_counts(features: DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int
     return table["entity"].to_numpy(np.int64), table["count"].to_numpy(np.int64)
 
 
-def _write_shard(table: pa.Table, folder: str) -> pa.Table:
-    """Write the rows of one shard, in the order of their ids."""
-    rows = table.sort_by("video_id").combine_chunks()
-    number = rows["shard"][0].as_py()
-    matrix = to_matrix(_one(rows["features"]), "features")
-    offsets, values = ragged(_one(rows["labels"]))
-    _save_shard(folder, number, matrix, offsets, values)
-    report = {"shard": [number], "n_videos": [len(matrix)], "n_features": [matrix.shape[1]]}
-    return pa.Table.from_pydict(report, schema=arrow_schema(_WRITTEN))
+def _write_partition(batches: Iterable[pa.RecordBatch], folder: str) -> Iterator[pa.RecordBatch]:
+    """Write the shards of a partition, whose rows come shard by shard and in order of ids."""
+    for number, rows in groupby(_runs(batches), key=itemgetter(0)):
+        parts = [batch for _, batch in rows]
+        matrix = np.concatenate([to_matrix(part.column("features"), "features") for part in parts])
+        offsets, values = ragged(pa.concat_arrays([part.column("labels") for part in parts]))
+        _save_shard(folder, number, matrix, offsets, values)
+        report = {"shard": [number], "n_videos": [len(matrix)], "n_features": [matrix.shape[1]]}
+        yield pa.RecordBatch.from_pydict(report, schema=arrow_schema(_WRITTEN))
 
 
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """The column as a single array."""
-    combined = column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """``batches`` cut where the shard changes, each piece with its shard's number."""
+    for batch in batches:
+        numbers = batch.column("shard").to_numpy()
+        edges = np.flatnonzero(np.diff(numbers, prepend=-1, append=-1))
+        for start, stop in pairwise(edges.tolist()):
+            yield int(numbers[start]), batch.slice(start, stop - start)
 
 
 def _save_shard(

@@ -1,0 +1,135 @@
+"""Run recipes from TFRecords to a table like the paper's Table 3.
+
+reads    --train --test   globs of TFRecord shards (frame or video level), or tables
+writes   --output         folder: videos, whitening, features, models, evaluation, table.txt
+logs     one MLflow parent run with the table, one child run a recipe with its metrics
+
+    spark-submit jobs/run_pipeline.py --train 'yt8m/frame/train*.tfrecord' \
+        --test 'yt8m/frame/validate*.tfrecord' --output results
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from yt8m_spark.config import option
+from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.pipeline import Pipeline, RecipeOptions
+from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
+from yt8m_spark.report import figures_table
+from yt8m_spark.run import JobConfig, Run, open_run
+from yt8m_spark.spark.evaluation import Evaluation
+from yt8m_spark.tracking import tracked_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """Run recipes from TFRecords to a table like the paper's Table 3."""
+
+    train: str = option("glob of TFRecord shards, or table, to train on")
+    test: str = option("glob of TFRecord shards, or table, to test on")
+    recipes: tuple[str, ...] = option("<loss>_<statistics>, compared side by side", DEFAULT_RECIPES)
+    features: tuple[str, ...] = option("feature lists (default: all there are)", ())
+    n_components: int | None = option("PCA components kept (default: all)", None)
+    ridge: float = option("added to each variance, as a share of the mean one; ours", 1.0)
+    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
+    learning_rate: float = option("of AdaGrad (§4.3)", 1.0)
+    batch_size: int = option("videos of a mini-batch (§4.3)", 32)
+    epochs: int = option("passes over the videos; ours", 5)
+    l2: float = option("weight of ½|w|² in the loss; ours", 1e-5)
+    initial_accumulator: float = option("where AdaGrad's sum of squares starts; ours", 1e-8)
+    seed: int = option("of the order of videos and of first weights", 0)
+    block_size: int | None = option("entities a task (default: a sixteenth, 16 to 256)", None)
+    vocabulary: str | None = option("CSV of the entities that labels may name", None)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        self.options()
+        if not self.recipes:
+            raise ValueError("recipes must name at least one")
+        for name in self.recipes:
+            parse_recipe(name)
+
+    def options(self) -> RecipeOptions:
+        """What all recipes have in common."""
+        training = TrainingOptions(
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            n_epochs=self.epochs,
+            l2=self.l2,
+            initial_accumulator=self.initial_accumulator,
+            seed=self.seed,
+        )
+        return RecipeOptions(
+            features=self.features,
+            n_components=self.n_components,
+            ridge=self.ridge,
+            n_experts=self.n_experts,
+            training=training,
+            block_size=self.block_size,
+            vocabulary=self.vocabulary,
+        )
+
+
+def main(config: Config) -> JobResult:
+    """Run every recipe in a child run of its own; print and log the table."""
+    recipes = [parse_recipe(name) for name in dict.fromkeys(config.recipes)]
+    with open_run("run_pipeline", config, [config.train, config.test]) as run:
+        pipeline = Pipeline(run.spark, run.folder, config.options())
+        pipeline.make_videos({"train": config.train, "test": config.test}, recipes)
+        rows = {"majority": _majority(run, pipeline, config).metrics}
+        made: dict[str, float] = {}
+        for recipe in recipes:
+            if recipe.feature_set not in made:
+                made[recipe.feature_set] = pipeline.make_features(recipe)
+            rows[recipe.name] = _run_recipe(run, pipeline, recipe, config).metrics
+        pipeline.clean_up()
+        _report(run, rows)
+    return run.result({"results": config.output, "table": str(Path(config.output) / "table.txt")})
+
+
+def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) -> Evaluation:
+    params = {"recipe": recipe.name, "loss": recipe.loss, "features": recipe.feature_set}
+    with tracked_run(
+        recipe.name,
+        params,
+        uri=config.tracking_uri,
+        experiment=config.experiment,
+        parent_run_id=run.tracked.run_id,
+    ) as child:
+        trained = pipeline.train(recipe)
+        evaluation = pipeline.evaluate(recipe)
+        child.log_metrics({**evaluation.metrics, **trained._asdict()})
+        child.log_table(evaluation.per_entity.to_pandas(), "per_entity.json")
+    return evaluation
+
+
+def _majority(run: Run, pipeline: Pipeline, config: Config) -> Evaluation:
+    with tracked_run(
+        "majority",
+        {"recipe": "majority"},
+        uri=config.tracking_uri,
+        experiment=config.experiment,
+        parent_run_id=run.tracked.run_id,
+    ) as child:
+        evaluation = pipeline.evaluate_majority()
+        child.log_metrics(evaluation.metrics)
+    return evaluation
+
+
+def _report(run: Run, rows: dict[str, dict[str, float]]) -> None:
+    """Print the table, save it beside the models and log it."""
+    table = figures_table(rows)
+    (Path(run.folder) / "table.txt").write_text(table)
+    (Path(run.folder) / "table.json").write_text(json.dumps(rows, indent=2) + "\n")
+    run.tracked.log_text(table, "table.txt")
+    run.log_metrics({f"{name}.{key}": v for name, row in rows.items() for key, v in row.items()})
+    print(f"\n{table}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_job("run_pipeline", Config, main)

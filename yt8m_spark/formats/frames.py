@@ -1,0 +1,85 @@
+"""Feature lists of frame-level records: one Feature a frame with one bytes value, as arrays.
+
+All frames of a list have one width, so all their messages have one length and one header. The
+header is parsed once and compared with all others as the columns of an array; a Python loop over
+frames would be ten times slower.
+
+Axes: F frames, D features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yt8m_spark.errors import InputError
+from yt8m_spark.formats.wire import Span, encode_bytes, fields, join, messages
+
+__all__ = ["decode_frame_list", "encode_frame_list"]
+
+Codes = NDArray[np.uint8]
+
+
+def decode_frame_list(name: str, span: Span) -> Codes:
+    """Frames of a FeatureList message, (F, D) uint8; (0, 0) where it has none.
+
+    Raises
+    ------
+    InputError
+        If it is malformed, a frame holds anything but one bytes value of at least one byte, or
+        frames differ in width.
+    """
+    first = next(messages(span, 1), None)
+    if first is None:
+        return np.empty((0, 0), np.uint8)
+    frames = _equal_frames(span, first, len(_frame_bytes(name, first, 0)))
+    return _unequal_frames(name, span) if frames is None else frames
+
+
+def encode_frame_list(name: str, frames: Codes) -> bytes:
+    """FeatureList message of ``frames`` (F, D) uint8.
+
+    Raises
+    ------
+    ValueError
+        If ``frames`` is of another type or shape, or D is 0 (unless F is too).
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 2 or (len(frames) and not frames.shape[1]):
+        raise ValueError(f"{name!r} must be (F, D) uint8, got {frames.dtype} {frames.shape}")
+    if not len(frames):
+        return b""
+    n_frames, width = frames.shape
+    message = encode_bytes(1, encode_bytes(1, encode_bytes(1, frames[0].tobytes())))
+    encoded = np.empty((n_frames, len(message)), np.uint8)
+    encoded[:, :-width] = np.frombuffer(message, np.uint8)[:-width]
+    encoded[:, -width:] = frames
+    return encoded.tobytes()
+
+
+def _equal_frames(span: Span, first: Span, width: int) -> Codes | None:
+    """Frames whose messages are all laid out as ``first``, its bytes last; None if they are not."""
+    stride = first.end - span.start
+    size = span.end - span.start
+    if size % stride:
+        return None
+    rows = np.frombuffer(span.data, np.uint8, size, span.start).reshape(-1, stride)
+    header = stride - width
+    if rows[0, header:].tobytes() != _last_value(first, width):
+        return None
+    if not (rows[:, :header] == rows[0, :header]).all():
+        return None
+    return np.ascontiguousarray(rows[:, header:])
+
+
+def _unequal_frames(name: str, span: Span) -> Codes:
+    """Frames of a list laid out in any other way; equal in width they must still be."""
+    frames = [_frame_bytes(name, one, i) for i, one in enumerate(messages(span, 1))]
+    width = len(frames[0])
+    for number, frame in enumerate(frames):
+        if len(frame) != width:
+            raise InputError(
+                f"frames of {name!r} differ in width, frame {number}",
+                expected=f"{width} bytes",
+                found=len(frame),
+            )
+    return np.frombuffer(b"".join(frames), np.uint8).reshape(-1, width).copy()

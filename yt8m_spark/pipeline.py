@@ -1,0 +1,166 @@
+"""The whole line for several recipes: videos, whitening, features, models, evaluations.
+
+Stages that recipes share are made once. Everything is laid in one folder:
+``videos/{train,test}``, ``whitening/<statistics>``, ``features/<statistics>/{train,test}``,
+``models/<recipe>`` and ``evaluation/<recipe>``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame, SparkSession
+
+from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.errors import InputError
+from yt8m_spark.formats.vocabulary import read_vocabulary
+from yt8m_spark.progress import step
+from yt8m_spark.recipes import Recipe
+from yt8m_spark.spark.evaluation import Evaluation
+from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
+from yt8m_spark.spark.reports import save_evaluation
+from yt8m_spark.spark.schemas import frame_features, video_features
+from yt8m_spark.spark.scoring import evaluate_model
+from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
+from yt8m_spark.spark.tables import is_frames_table, read_input, read_table
+from yt8m_spark.spark.training import Trained, prepare_shards, train_entities
+from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+
+__all__ = ["Pipeline", "RecipeOptions"]
+
+SPLITS = ("train", "test")
+
+
+class RecipeOptions(NamedTuple):
+    """What all recipes of a run have in common."""
+
+    features: tuple[str, ...] = ()  # feature lists; all there are if empty
+    n_components: int | None = None
+    ridge: float = 1.0
+    n_experts: int = 2
+    training: TrainingOptions = TrainingOptions()
+    block_size: int | None = None
+    vocabulary: str | None = None
+
+
+class Pipeline:
+    """Runs recipes in ``folder``, which all Spark tasks must see."""
+
+    def __init__(self, spark: SparkSession, folder: str, options: RecipeOptions) -> None:
+        self._spark = spark
+        self._folder = Path(folder)
+        self._options = options
+        self._feature_lists: list[str] = []
+
+    def make_videos(self, sources: dict[str, str], recipes: Sequence[Recipe]) -> None:
+        """Lay out the videos tables of ``sources``, a pattern each for "train" and "test".
+
+        Raises
+        ------
+        InputError
+            If a source cannot be read, the two have different features, or they are video-level
+            and a recipe needs the frames.
+        """
+        statistics = list(dict.fromkeys(s for recipe in recipes for s in recipe.statistics))
+        for split in SPLITS:
+            table = read_input(self._spark, sources[split], vocabulary=self._options.vocabulary)
+            with step(f"{split}: video features"):
+                videos, lists = self._videos(table, statistics, sources[split])
+                videos.write.parquet(self._path("videos", split))
+            if self._feature_lists and lists != self._feature_lists:
+                raise InputError(
+                    "feature lists differ from those of the training videos",
+                    where=sources[split],
+                    expected=", ".join(self._feature_lists),
+                    found=", ".join(lists),
+                )
+            self._feature_lists = lists
+
+    def make_features(self, recipe: Recipe) -> float:
+        """Whiten the features of ``recipe``; share of their variance kept."""
+        columns = recipe.columns(self._feature_lists)
+        whitening_folder = self._path("whitening", recipe.feature_set)
+        with step(f"whiten {recipe.feature_set}"):
+            whitening, _ = fit_columns(
+                self._table("videos", "train"),
+                columns,
+                n_components=self._options.n_components,
+                ridge=self._options.ridge,
+            )
+            save_whitening(whitening_folder, whitening, columns)
+            for split in SPLITS:
+                features = normalize_videos(self._table("videos", split), whitening_folder)
+                features.write.parquet(self._path("features", recipe.feature_set, split))
+        return whitening.explained_variance_ratio
+
+    def train(self, recipe: Recipe) -> Trained:
+        """Train the model of ``recipe``."""
+        shared = self._path("work", recipe.feature_set)
+        data = prepare_shards(self._table("features", recipe.feature_set, "train"), shared)
+        trained = train_entities(
+            self._spark,
+            data,
+            self._path("work", recipe.name),
+            self._path("models", recipe.name),
+            loss=recipe.loss,
+            n_experts=self._options.n_experts,
+            options=self._options.training,
+            block_size=self._options.block_size,
+            description={"recipe": recipe.name},
+        )
+        shutil.rmtree(self._path("work", recipe.name))
+        return trained
+
+    def evaluate(self, recipe: Recipe) -> Evaluation:
+        """Evaluate the model of ``recipe`` on the test videos."""
+        with step(f"evaluate {recipe.name}"):
+            test = self._table("features", recipe.feature_set, "test")
+            evaluation = evaluate_model(test, self._path("models", recipe.name))
+        self._save(recipe.name, evaluation)
+        return evaluation
+
+    def evaluate_majority(self) -> Evaluation:
+        """Evaluate what looks at no video: every entity scored by how common it is."""
+        with step("evaluate the majority baseline"):
+            frequencies = entity_frequencies(self._table("videos", "train").select("labels"))
+            evaluation = evaluate_prior(self._table("videos", "test"), frequencies)
+        self._save("majority", evaluation)
+        return evaluation
+
+    def clean_up(self) -> None:
+        """Remove what only training needed."""
+        shutil.rmtree(self._path("work"), ignore_errors=True)
+
+    def _videos(
+        self, table: DataFrame, statistics: Sequence[str], source: str
+    ) -> tuple[DataFrame, list[str]]:
+        """Videos table of ``table``, frames or videos, and its feature lists."""
+        if is_frames_table(table):
+            lists = list(self._options.features or frame_features(table.schema))
+            return aggregate_videos(table, frame_widths(table, lists), statistics), lists
+        if statistics != ["mean"]:
+            raise InputError(
+                "only recipes on the mean can use video-level features",
+                where=source,
+                expected="frame-level records",
+                found=f"a recipe on {', '.join(statistics)}",
+            )
+        columns = [name for name in video_features(table.schema) if name.startswith("mean_")]
+        if not columns:
+            raise InputError("no mean features", where=source, found=", ".join(table.columns))
+        lists = list(self._options.features or (c.removeprefix("mean_") for c in columns))
+        return table.select("video_id", "labels", *(f"mean_{name}" for name in lists)), lists
+
+    def _save(self, name: str, evaluation: Evaluation) -> None:
+        given = self._options.vocabulary
+        folder = self._path("evaluation", name)
+        save_evaluation(folder, evaluation, read_vocabulary(given) if given else None)
+
+    def _table(self, *parts: str) -> DataFrame:
+        return read_table(self._spark, self._path(*parts))
+
+    def _path(self, *parts: str) -> str:
+        return str(self._folder.joinpath(*parts))

@@ -1,0 +1,48 @@
+"""Recipes: which classifier on which video features, as the rows of the paper's Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from yt8m_spark.core.losses import LOSSES
+from yt8m_spark.core.statistics import STATISTICS
+
+__all__ = ["DEFAULT_RECIPES", "Recipe", "parse_recipe"]
+
+DEFAULT_RECIPES = ("hinge_mean", "logistic_mean", "moe_mean", "moe_mean_std_top5")
+
+
+class Recipe(NamedTuple):
+    """One classifier family on some statistics of the frames."""
+
+    name: str
+    loss: str
+    statistics: tuple[str, ...]
+
+    @property
+    def feature_set(self) -> str:
+        """Name of its features, which recipes share: ``mean_std_top5``."""
+        return "_".join(self.statistics)
+
+    def columns(self, feature_lists: Sequence[str]) -> list[str]:
+        """Columns of a videos table that it reads, side by side."""
+        return [f"{s}_{name}" for s in self.statistics for name in feature_lists]
+
+
+def parse_recipe(name: str) -> Recipe:
+    """Recipe of a name such as ``moe_mean_std_top5``: a loss, then statistics.
+
+    Raises
+    ------
+    ValueError
+        If the name is none.
+    """
+    loss, *statistics = name.split("_")
+    distinct = len(set(statistics)) == len(statistics) > 0
+    if loss not in LOSSES or not set(statistics) <= set(STATISTICS) or not distinct:
+        raise ValueError(
+            f"a recipe is one of {'/'.join(LOSSES)}, then any of {'/'.join(STATISTICS)}, "
+            f"as in {DEFAULT_RECIPES[-1]}; got {name!r}"
+        )
+    return Recipe(name, loss, tuple(statistics))

@@ -1,0 +1,34 @@
+"""The figures of an evaluation as people read them: a table like the paper's Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["TABLE_METRICS", "figures_table"]
+
+# Column heads and metrics; the first four are Table 3's, with GAP@20 for the starter code's users.
+TABLE_METRICS = {
+    "mAP": "map",
+    "Hit@1": "hit_at_1",
+    "Hit@5": "hit_at_5",
+    "PERR": "perr",
+    "GAP@20": "gap_at_20",
+}
+
+
+def figures_table(
+    rows: Mapping[str, Mapping[str, float]], heads: Sequence[str] = tuple(TABLE_METRICS)
+) -> str:
+    """Text table of ``rows``, metrics by name, in percent; the best of each column is starred."""
+    width = max(len("recipe"), *(len(name) for name in rows))
+    best = {h: max(row[TABLE_METRICS[h]] for row in rows.values()) for h in heads}
+    lines = ["  ".join([f"{'recipe':<{width}}", *(f"{h:>7}" for h in heads)])]
+    lines.append("  ".join(["-" * width, *("-" * 7 for _ in heads)]))
+    for name, row in rows.items():
+        cells = [_cell(row[TABLE_METRICS[h]], best[h]) for h in heads]
+        lines.append("  ".join([f"{name:<{width}}", *cells]).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float, best: float) -> str:
+    return f"{100 * value:6.1f}{'*' if value == best else ' '}"
