@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
-from yt8m_spark.formats.wire import Span, encode_bytes, fields, join, messages
+from yt8m_spark.formats.features import BYTES, bytes_feature, check_kind, read_feature
+from yt8m_spark.formats.wire import Span, encode_bytes, messages
 
 __all__ = ["decode_frame_list", "encode_frame_list"]
 
@@ -32,7 +33,7 @@ def decode_frame_list(name: str, span: Span) -> Codes:
     first = next(messages(span, 1), None)
     if first is None:
         return np.empty((0, 0), np.uint8)
-    frames = _equal_frames(span, first, len(_frame_bytes(name, first, 0)))
+    frames = _equal_frames(span, first, _frame(name, first, 0))
     return _unequal_frames(name, span) if frames is None else frames
 
 
@@ -49,31 +50,29 @@ def encode_frame_list(name: str, frames: Codes) -> bytes:
     if not len(frames):
         return b""
     n_frames, width = frames.shape
-    message = encode_bytes(1, encode_bytes(1, encode_bytes(1, frames[0].tobytes())))
+    message = encode_bytes(1, bytes_feature(frames[0].tobytes()))
     encoded = np.empty((n_frames, len(message)), np.uint8)
     encoded[:, :-width] = np.frombuffer(message, np.uint8)[:-width]
     encoded[:, -width:] = frames
     return encoded.tobytes()
 
 
-def _equal_frames(span: Span, first: Span, width: int) -> Codes | None:
-    """Frames whose messages are all laid out as ``first``, its bytes last; None if they are not."""
+def _equal_frames(span: Span, first: Span, value: Span) -> Codes | None:
+    """Frames that are all laid out as ``first``, its ``value`` last; None if they are not."""
     stride = first.end - span.start
     size = span.end - span.start
-    if size % stride:
+    if size % stride or value.data is not span.data or value.end != first.end:
         return None
     rows = np.frombuffer(span.data, np.uint8, size, span.start).reshape(-1, stride)
-    header = stride - width
-    if rows[0, header:].tobytes() != _last_value(first, width):
-        return None
+    header = value.start - span.start
     if not (rows[:, :header] == rows[0, :header]).all():
         return None
-    return np.ascontiguousarray(rows[:, header:])
+    return rows[:, header:].copy()
 
 
 def _unequal_frames(name: str, span: Span) -> Codes:
     """Frames of a list laid out in any other way; equal in width they must still be."""
-    frames = [_frame_bytes(name, one, i) for i, one in enumerate(messages(span, 1))]
+    frames = [_frame(name, one, i).content() for i, one in enumerate(messages(span, 1))]
     width = len(frames[0])
     for number, frame in enumerate(frames):
         if len(frame) != width:
@@ -82,4 +81,16 @@ def _unequal_frames(name: str, span: Span) -> Codes:
                 expected=f"{width} bytes",
                 found=len(frame),
             )
-    return np.frombuffer(b"".join(frames), np.uint8).reshape(-1, width).copy()
+    return np.frombuffer(bytearray(b"".join(frames)), np.uint8).reshape(-1, width)
+
+
+def _frame(name: str, span: Span, number: int) -> Span:
+    """The one bytes value of a frame's Feature message."""
+    values = list(messages(check_kind(name, read_feature(span), BYTES), 1))
+    if len(values) != 1 or values[0].start == values[0].end:
+        raise InputError(
+            f"frame {number} of {name!r} is no frame",
+            expected="one bytes value",
+            found=f"values of {[value.end - value.start for value in values]} bytes",
+        )
+    return values[0]

@@ -1,4 +1,3 @@
-# NOTE FROM THE LEAD TO HELPER A: this file overwrote yours by mistake at 02:21. Your own version is the one that counts: write it here again from your context (take anything useful from this one).
 """Which files a pattern means."""
 
 from __future__ import annotations
@@ -11,36 +10,81 @@ from yt8m_spark.errors import InputError
 
 __all__ = ["match_shards"]
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{([^{}]*)\}")  # innermost
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")
+_IN_FOLDER = "*.tfrecord*"
 
 
 def match_shards(pattern: str) -> list[str]:
-    """Files that ``pattern`` means, in order of names, as absolute paths.
+    """Find the files of a path or pattern, as absolute paths in order of their names.
 
-    A pattern may have ``*``, ``?``, ``[0-9]``, ``**`` and ``{a,b}``; a folder stands for the
-    ``*.tfrecord*`` files in it. Hidden files, among them those being written, never match.
+    Parameters
+    ----------
+    pattern : str
+        A file, a folder (every ``*.tfrecord*`` file right in it) or a pattern of files and
+        folders with ``*``, ``?``, ``[0-9]``, ``[!0-9]``, ``**`` and ``{a,b}``. A ``file:`` in
+        front is allowed. A file that exists under the very name wins over the pattern. Files
+        whose names start with ``.`` or ``_`` are matched only by name: they are being written.
+
+    Returns
+    -------
+    list of str
+        Each file once.
 
     Raises
     ------
     InputError
-        If there is no such path, or nothing matches.
+        If the path is not there, nothing matches, or it is of a file system that is not mounted.
     """
-    if os.path.isdir(pattern):
-        inside = os.path.join(glob.escape(pattern), "*.tfrecord*")
-        return _files(inside, f"no *.tfrecord file in folder {pattern}")
-    if os.path.exists(pattern):
-        return [os.path.abspath(pattern)]
-    if not any(character in pattern for character in "*?[{"):
+    path = _local(pattern)
+    if os.path.exists(path):
+        files = _files_at(path)
+        if not files:
+            raise InputError(
+                "folder holds no shards", where=pattern, expected=_IN_FOLDER, found="none"
+            )
+        return sorted(files)
+    patterns = _expand(path)
+    if patterns == [path] and not glob.has_magic(path):
         raise InputError("no such file or folder", where=pattern)
-    return _files(pattern, f"no file matches {pattern}")
-
-
-def _files(pattern: str, complaint: str) -> list[str]:
-    matches = (path for one in _expand(pattern) for path in glob.glob(one, recursive=True))
-    files = sorted({os.path.abspath(path) for path in matches if os.path.isfile(path)})
+    matches = {match for one in patterns for match in _visible(one)}
+    files = {file for match in matches for file in _files_at(match)}
     if not files:
-        raise InputError(complaint, expected="TFRecord shards")
-    return files
+        raise InputError("no file matches the pattern", where=pattern)
+    return sorted(files)
+
+
+def _local(pattern: str) -> str:
+    """Path without ``file:``."""
+    scheme = _SCHEME.match(pattern)
+    if scheme is None or os.path.exists(pattern):
+        return pattern
+    if scheme[1].lower() != "file":
+        raise InputError(
+            "not a path of a mounted file system",
+            where=pattern,
+            expected="a path that every task can open",
+            found=f"{scheme[1]}:",
+        )
+    path = pattern[scheme.end() :]
+    return "/" + path.lstrip("/") if path.startswith("/") else path
+
+
+def _files_at(path: str) -> set[str]:
+    """The file at ``path``, or the shards in the folder there."""
+    if not os.path.isdir(path):
+        return {os.path.abspath(path)}
+    inside = _visible(os.path.join(glob.escape(path), _IN_FOLDER))
+    return {os.path.abspath(file) for file in inside if os.path.isfile(file)}
+
+
+def _visible(pattern: str) -> list[str]:
+    """Matches of one pattern, less the hidden ones (unless it is a name)."""
+    # Hadoop writes [^..] for what Python's glob writes [!..].
+    found = glob.glob(pattern.replace("[^", "[!"), recursive=True)
+    if not glob.has_magic(os.path.basename(pattern)):
+        return found
+    return [path for path in found if not os.path.basename(path).startswith((".", "_"))]
 
 
 def _expand(pattern: str) -> list[str]:

@@ -1,5 +1,8 @@
-# NOTE FROM THE LEAD TO HELPER A: this file overwrote yours by mistake at 02:21. Your own version is the one that counts: write it here again from your context (take anything useful from this one).
-"""Protocol-buffer wire format, as much of it as Example and SequenceExample need."""
+"""Protocol-buffer wire format: what tf.train.Example needs of it, every byte checked.
+
+A message is a sequence of fields, each a tag (field number and wire type) and a value. A message
+inside a message is a `Span` of the same bytes, so nothing is copied on the way down.
+"""
 
 from __future__ import annotations
 
@@ -9,133 +12,208 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yt8m_spark.errors import InputError
+
 __all__ = [
-    "Field",
+    "LENGTH",
+    "Span",
     "WireError",
     "encode_bytes",
     "encode_varint",
     "fields",
-    "read_bytes",
-    "read_floats",
-    "read_ints",
+    "floats",
+    "ints",
+    "join",
+    "messages",
+    "read_varint",
 ]
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_VARINT = 10  # bytes of a 64-bit value
+# Wire types. 3 and 4 are groups, which proto3 does not write; 6 and 7 do not exist.
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
+_LAST_FIELD = 2**29 - 1
+_MASK64 = 2**64 - 1
+_LONGEST_VARINT = 10  # bytes of a 64-bit value
 
 
-class WireError(ValueError):
-    """Bytes that are no message; the caller adds the file and the record."""
+class WireError(InputError):
+    """Bytes that are no protocol-buffer message of the expected type."""
 
 
-class Field(NamedTuple):
-    """One field of a message: where its value lies, or its value if a varint."""
+class Span(NamedTuple):
+    """Bytes ``start`` to ``end`` (exclusive) of ``data``."""
 
-    number: int
-    wire_type: int
+    data: bytes
     start: int
     end: int
-    value: int  # of a varint, else 0
+
+    def content(self) -> bytes:
+        """Copy of the bytes."""
+        return self.data[self.start : self.end]
 
 
-def fields(data: bytes, start: int, end: int) -> Iterator[Field]:
-    """Fields of the message in ``data[start:end]``.
+def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """Read one varint.
+
+    Parameters
+    ----------
+    data : bytes
+    position, end : int
+        Where the varint starts, and where its message ends.
+
+    Returns
+    -------
+    (int, int)
+        The value, 0 .. 2**64 - 1, and the position after it.
 
     Raises
     ------
     WireError
-        If a field runs over the end or has a type that there is not.
+        If the message ends inside it, or it has more than 10 bytes.
     """
-    position = start
-    while position < end:
-        key, position = _varint(data, position, end)
-        number, wire_type = key >> 3, key & 7
-        if number == 0:
-            raise WireError(f"field number 0 at byte {position}")
-        value = 0
-        if wire_type == _VARINT:
-            first = position
-            value, position = _varint(data, position, end)
-        elif wire_type == _BYTES:
-            length, first = _varint(data, position, end)
-            position = first + length
-        elif wire_type in (_FIXED32, _FIXED64):
-            first = position
-            position += 4 if wire_type == _FIXED32 else 8
-        else:
-            raise WireError(f"wire type {wire_type} at byte {position}")
-        if position > end:
-            raise WireError(
-                f"field {number} runs {position - end} bytes over the end of its message"
-            )
-        yield Field(number, wire_type, first, position, value)
-
-
-def read_bytes(data: bytes, start: int, end: int) -> list[bytes]:
-    """Values of the BytesList in ``data[start:end]``."""
-    return [data[f.start : f.end] for f in _values(data, start, end, {_BYTES})]
-
-
-def read_floats(data: bytes, start: int, end: int) -> NDArray[np.float32]:
-    """Values of the FloatList in ``data[start:end]``, packed or not; a view where one piece."""
-    parts = []
-    for field in _values(data, start, end, {_BYTES, _FIXED32}):
-        if (field.end - field.start) % 4:
-            raise WireError(f"packed floats of {field.end - field.start} bytes")
-        count = (field.end - field.start) // 4
-        parts.append(np.frombuffer(data, dtype="<f4", count=count, offset=field.start))
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
-
-
-def read_ints(data: bytes, start: int, end: int) -> NDArray[np.int64]:
-    """Values of the Int64List in ``data[start:end]``, packed or not."""
-    values: list[int] = []
-    for field in _values(data, start, end, {_VARINT, _BYTES}):
-        if field.wire_type == _VARINT:
-            values.append(field.value)
-            continue
-        position = field.start
-        while position < field.end:
-            value, position = _varint(data, position, field.end)
-            values.append(value)
-    # Negative numbers are stored as their 64-bit two's complement.
-    return np.array(values, dtype=np.uint64).astype(np.int64)
-
-
-def encode_varint(value: int) -> bytes:
-    """``value``, at least -2**63, as a varint."""
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def encode_bytes(number: int, payload: bytes) -> bytes:
-    """Field ``number`` holding ``payload``: bytes, a text, a packed list or a message."""
-    return encode_varint(number << 3 | _BYTES) + encode_varint(len(payload)) + payload
-
-
-def _values(data: bytes, start: int, end: int, allowed: set[int]) -> Iterator[Field]:
-    """Entries of field 1, which all three kinds of list have; others are skipped."""
-    for field in fields(data, start, end):
-        if field.number == 1:
-            if field.wire_type not in allowed:
-                raise WireError(f"value of wire type {field.wire_type} in a list")
-            yield field
-
-
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """Value at ``position`` and where it ends."""
+    if position < end and data[position] < 0x80:  # most are one byte
+        return data[position], position + 1
     value = shift = 0
-    for place in range(position, min(end, position + _MAX_VARINT)):
+    for place in range(position, min(end, position + _LONGEST_VARINT)):
         byte = data[place]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place + 1
+            return value & _MASK64, place + 1
         shift += 7
-    raise WireError(f"varint without an end at byte {position}")
+    raise WireError("varint has no end", where=f"byte {position}")
+
+
+def fields(span: Span) -> Iterator[tuple[int, int, int, int]]:
+    """Fields of a message in the order of its bytes.
+
+    Yields
+    ------
+    (int, int, int, int)
+        Field number, wire type, start and end of the value (for wire type 2 without its length).
+
+    Raises
+    ------
+    WireError
+        If a tag is none, a wire type is unknown or a value runs past the end of the message.
+    """
+    data, position, end = span
+    while position < end:
+        at = position
+        tag = data[position]
+        position += 1
+        if tag >= 0x80:
+            tag, position = read_varint(data, at, end)
+        number, wire_type = tag >> 3, tag & 7
+        if not 0 < number <= _LAST_FIELD:
+            raise WireError("impossible field number", where=f"byte {at}", found=number)
+        if wire_type == LENGTH:
+            length, position = read_varint(data, position, end)
+            stop = position + length
+        elif wire_type == VARINT:
+            stop = read_varint(data, position, end)[1]
+        elif wire_type == FIXED32:
+            stop = position + 4
+        elif wire_type == FIXED64:
+            stop = position + 8
+        else:
+            raise WireError("unknown wire type", where=f"byte {at}", found=wire_type)
+        if stop > end:
+            raise WireError(
+                f"field {number} runs past the end of its message",
+                where=f"byte {at}",
+                expected=f"at most {end - position} bytes",
+                found=stop - position,
+            )
+        yield number, wire_type, position, stop
+        position = stop
+
+
+def messages(span: Span, number: int) -> Iterator[Span]:
+    """Values of the length-delimited field ``number``; all other fields are skipped.
+
+    Raises
+    ------
+    WireError
+        If the field has another wire type, or the message is malformed.
+    """
+    for found, wire_type, start, end in fields(span):
+        if found == number:
+            _check_type(wire_type, (LENGTH,), number, start)
+            yield Span(span.data, start, end)
+
+
+def join(first: Span | None, second: Span) -> Span:
+    """Two occurrences of one message field, merged: the message of their bytes together."""
+    if first is None:
+        return second
+    data = first.content() + second.content()
+    return Span(data, 0, len(data))
+
+
+def ints(span: Span) -> NDArray[np.int64]:
+    """Values of an Int64List (field 1, packed or not), (n,) int64.
+
+    Raises
+    ------
+    WireError
+        If the list is malformed.
+    """
+    values: list[int] = []
+    for number, wire_type, start, end in fields(span):
+        if number == 1:
+            _check_type(wire_type, (LENGTH, VARINT), number, start)
+            while start < end:
+                value, start = read_varint(span.data, start, end)
+                values.append(value)
+    # Negative numbers are their two's complement in 64 bits.
+    return np.array(values, dtype=np.uint64).view(np.int64)
+
+
+def floats(span: Span) -> NDArray[np.float32]:
+    """Values of a FloatList (field 1, packed or not), (n,) float32; may be read-only.
+
+    Raises
+    ------
+    WireError
+        If the list is malformed.
+    """
+    chunks: list[bytes] = []
+    for number, wire_type, start, end in fields(span):
+        if number == 1:
+            _check_type(wire_type, (LENGTH, FIXED32), number, start)
+            if (end - start) % 4:
+                raise WireError(
+                    "packed floats are cut short",
+                    where=f"byte {start}",
+                    expected="a multiple of 4 bytes",
+                    found=end - start,
+                )
+            chunks.append(span.data[start:end])
+    values = np.frombuffer(chunks[0] if len(chunks) == 1 else b"".join(chunks), dtype="<f4")
+    return values.astype(np.float32, copy=False)
+
+
+def encode_varint(value: int) -> bytes:
+    """Varint of ``value``, -2**63 .. 2**64 - 1; a negative one takes 10 bytes."""
+    value &= _MASK64
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_bytes(number: int, value: bytes) -> bytes:
+    """Length-delimited field ``number`` (bytes, string, message, packed numbers)."""
+    return encode_varint(number << 3 | LENGTH) + encode_varint(len(value)) + value
+
+
+def _check_type(found: int, allowed: tuple[int, ...], number: int, position: int) -> None:
+    if found not in allowed:
+        raise WireError(
+            f"field {number} has the wrong wire type",
+            where=f"byte {position}",
+            expected=" or ".join(map(str, allowed)),
+            found=found,
+        )
