@@ -76,6 +76,11 @@ def test_scores_that_round_to_one_threshold_tie():
     assert_allclose(average_precisions(cells, truth), [1 / 2])
 
 
+def test_the_first_threshold_takes_scores_from_half_of_it():
+    cells = cells_of(batch_of([[0.000051], [0.000049]], np.array([[0], [1]])))
+    assert_array_equal(np.concatenate(cells), [0, 1, 0, 1])  # entity 0, j = 1, no hit, one score
+
+
 def test_rounding_is_that_of_python_halves_included():
     scores = np.float32([0, 1 / 32, 3 / 32, 0.00005, 0.00004999, 0.99995, 1])  # 1/32 = 312.5e-4
     assert_array_equal(thresholds(scores), [round(float(s), 4) * 10_000 for s in scores.tolist()])

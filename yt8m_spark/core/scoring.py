@@ -29,7 +29,7 @@ class Scorer(NamedTuple):
     @property
     def n_features(self) -> int:
         """D."""
-        return self.weights.shape[2] - 1
+        return int(self.weights.shape[2]) - 1
 
 
 def score_videos(scorer: Scorer, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def to_matrix(column: pa.Array, name: str, width: int | None = None) -> NDArray[
     if flat.null_count:
         raise InputError("null value", where=f"column {name!r}", expected="finite numbers")
     values = flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    matrix = values.reshape(len(column), expected)
+    matrix: NDArray[np.float32] = values.reshape(len(column), expected)
     if not np.isfinite(matrix).all():
         row, feature = np.argwhere(~np.isfinite(matrix))[0]
         raise InputError(
@@ -51,11 +51,19 @@ def to_matrix(column: pa.Array, name: str, width: int | None = None) -> NDArray[
 
 
 def ragged(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets (B + 1,) and values of an array<int> ``column``; a null row is an empty one."""
+    """Offsets (B + 1,) and values of an array<int> ``column``; a null row is an empty one.
+
+    Raises
+    ------
+    InputError
+        If an id is null: as a number it would be an entity that nobody named.
+    """
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    values = column.drop_null().flatten().to_numpy(zero_copy_only=False)
-    return offsets, values.astype(np.int64)
+    values = column.drop_null().flatten()
+    if values.null_count:
+        raise InputError("null entity id", where="an array<int> column", expected="numbers")
+    return offsets, values.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def ragged_lists(offsets: NDArray[np.int64], values: pa.Array) -> pa.Array:

@@ -29,7 +29,15 @@ from yt8m_spark.spark.models import TrainedBlock, write_block
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.shards import ShardSet, open_shards
 
-__all__ = ["BLOCK_REPORT", "Plan", "block_file", "read_plan", "train_blocks", "write_plan"]
+__all__ = [
+    "BLOCK_REPORT",
+    "Plan",
+    "block_file",
+    "describe_plan",
+    "read_plan",
+    "train_blocks",
+    "write_plan",
+]
 
 BLOCK_REPORT = StructType(
     [
@@ -61,14 +69,18 @@ class Plan(NamedTuple):
         return slice(number * self.block_size, (number + 1) * self.block_size)
 
 
-def write_plan(work: str, plan: Plan) -> None:
-    """Write ``plan`` to the work folder."""
-    described: dict[str, Any] = plan._asdict() | {
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """``plan`` in JSON's own types."""
+    return plan._asdict() | {
         "options": asdict(plan.options),
         "entities": plan.entities.tolist(),
         "n_positives": plan.n_positives.tolist(),
     }
-    save_json(Path(work) / "plan.json", described)
+
+
+def write_plan(work: str, plan: Plan) -> None:
+    """Write ``plan`` to the work folder."""
+    save_json(Path(work) / "plan.json", describe_plan(plan))
 
 
 def read_plan(work: str) -> Plan:

@@ -77,7 +77,7 @@ def read_description(folder: str) -> dict[str, Any]:
         If ``folder`` holds no model.
     """
     described = load_json(Path(folder) / "model.json")
-    missing = {"loss", "n_experts", "n_features"} - described.keys()
+    missing = {"loss", "n_entities", "n_experts", "n_features"} - described.keys()
     if missing:
         where = str(Path(folder) / "model.json")
         raise InputError("not a model's description", where=where, expected=sorted(missing))
@@ -109,6 +109,7 @@ def _cached_scorer(folder: str, _stamp: int) -> Scorer:
     table = _read_entities(folder)
     order = np.argsort(table["entity"].to_numpy())
     entities = table["entity"].to_numpy()[order].astype(np.int64)
+    _check_entities(folder, entities, int(described["n_entities"]))
     weights = np.empty((family.n_rows, len(entities), n_features + 1), dtype=np.float32)
     rows, biases = table["weights"].to_pylist(), table["bias"].to_pylist()
     for place, i in enumerate(order):
@@ -123,6 +124,19 @@ def _cached_scorer(folder: str, _stamp: int) -> Scorer:
         weights[:, place, :-1] = flat.reshape(family.n_rows, n_features)
         weights[:, place, -1] = biases[i]
     return Scorer(family, entities, weights)
+
+
+def _check_entities(folder: str, entities: NDArray[np.int64], n_entities: int) -> None:
+    """Refuse a model that has lost a file, or holds one of another training."""
+    found = len(entities)
+    if found != n_entities or (np.diff(entities) <= 0).any():
+        where = str(Path(folder) / "entities")
+        raise InputError(
+            "entities are not those of model.json",
+            where=where,
+            expected=f"{n_entities}, each once",
+            found=f"{found}, {len(np.unique(entities))} of them different",
+        )
 
 
 def _read_entities(folder: str) -> pa.Table:

@@ -46,7 +46,8 @@ def column_moments(df: DataFrame, columns: Sequence[str]) -> Moments:
     require_columns(df, dict.fromkeys(columns, FLOATS), "videos table")
     fold = partial(_fold_partition, columns=tuple(columns))
     rows = df.select(*columns).mapInArrow(fold, _STATE).toLocalIterator()
-    moments = merge_all(_from_row(row.width, row.n, row.mean, row.scatter) for row in rows)
+    states = (_from_row(row.width, row.n, row.mean, row.scatter) for row in rows)
+    moments = merge_all(_of_one_width(states, columns))
     if moments is None:
         raise InputError("no rows to take moments of", where=f"column {', '.join(columns)}")
     return moments
@@ -61,7 +62,7 @@ def concatenated(batch: pa.RecordBatch, columns: Sequence[str]) -> NDArray[np.fl
 def _fold_partition(
     batches: Iterable[pa.RecordBatch], columns: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
-    moments = merge_all(_moments_by_width(batches, columns))
+    moments = merge_all(_of_one_width(_moments_of_slices(batches, columns), columns))
     if moments is not None:
         state = {
             "width": [len(moments.mean)],
@@ -72,17 +73,21 @@ def _fold_partition(
         yield pa.RecordBatch.from_pydict(state, schema=arrow_schema(_STATE))
 
 
-def _moments_by_width(
-    batches: Iterable[pa.RecordBatch], columns: tuple[str, ...]
+def _moments_of_slices(
+    batches: Iterable[pa.RecordBatch], columns: Sequence[str]
 ) -> Iterator[Moments]:
-    """Moments of each batch; refuses one whose width is not the first one's."""
-    width = None
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            rows = concatenated(batch.slice(start, _ROWS_AT_ONCE), columns)
-            width = width or rows.shape[1]
-            _check_width(rows.shape[1], width, columns)
-            yield moments_of(rows)
+            yield moments_of(concatenated(batch.slice(start, _ROWS_AT_ONCE), columns))
+
+
+def _of_one_width(moments: Iterable[Moments], columns: Sequence[str]) -> Iterator[Moments]:
+    """``moments`` as they come; refuses one whose width is not the first one's."""
+    width = None
+    for one in moments:
+        width = len(one.mean) if width is None else width
+        _check_width(len(one.mean), width, columns)
+        yield one
 
 
 def _from_row(width: int, n: int, mean: bytes, scatter: bytes) -> Moments:

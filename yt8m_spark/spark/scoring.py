@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,15 @@ def predict(features: DataFrame, model: str, k: int = 20) -> DataFrame:
 
     Best first; equal scores in the order of entity ids. Tasks read the model from the folder
     ``model``, which all of them must see.
+
+    Raises
+    ------
+    ValueError
+        If ``k`` is less than 1.
     """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    model = str(Path(model).resolve())  # tasks may run in another directory
     task = partial(_predict_partition, model=model, k=k)
     return scorable(features, model).mapInArrow(task, PREDICTIONS)
 
@@ -100,5 +109,6 @@ def evaluate_model(
 
     ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells.
     """
+    model = str(Path(model).resolve())  # tasks may run in another directory
     score = partial(score_batches, model=model)
     return evaluate_scored(scorable(features, model), score, entities=entities)

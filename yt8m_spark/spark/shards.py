@@ -108,7 +108,9 @@ def _write_partition(batches: Iterable[pa.RecordBatch], folder: str) -> Iterator
     """Write the shards of a partition, whose rows come shard by shard and in order of ids."""
     for number, rows in groupby(_runs(batches), key=itemgetter(0)):
         parts = [batch for _, batch in rows]
-        matrix = np.concatenate([to_matrix(part.column("features"), "features") for part in parts])
+        first = to_matrix(parts[0].column("features"), "features")
+        others = (to_matrix(p.column("features"), "features", first.shape[1]) for p in parts[1:])
+        matrix = np.concatenate([first, *others])
         offsets, values = ragged(pa.concat_arrays([part.column("labels") for part in parts]))
         _save_shard(folder, number, matrix, offsets, values)
         report = {"shard": [number], "n_videos": [len(matrix)], "n_features": [matrix.shape[1]]}

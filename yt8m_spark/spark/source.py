@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
@@ -72,6 +74,7 @@ class YouTube8MSource(DataSource):
         """Columns of the frames or videos table, as the first record has them."""
         # Spark asks only where the user gives no schema, and ships this object to the reader.
         self._columns_detected = True
+        _entities(self.options)  # a bad vocabulary is told now, not when the first task runs
         return _layout(_shards(self.options), _level(self.options)).schema
 
     def reader(self, schema: StructType) -> DataSourceReader:
@@ -79,12 +82,11 @@ class YouTube8MSource(DataSource):
         shards = _shards(self.options)
         layout = _layout(shards, _level(self.options))
         _check_schema(schema, layout)
-        vocabulary = self.options.get("vocabulary")
         rules = Rules(
             level=layout.level,
             widths={name: width for name, width in layout.widths.items() if name in schema.names},
             exact=self._columns_detected,
-            entities=read_vocabulary(vocabulary).entities if vocabulary is not None else None,
+            entities=_entities(self.options),
         )
         return ShardReader(shards, RecordBatches(schema, rules))
 
@@ -144,9 +146,9 @@ def read_shards(
     Raises
     ------
     InputError
-        If nothing matches, the first record cannot be read or is not of ``level``, or
-        ``projection`` names a column that there is not. A bad record further on fails the Spark
-        task with one that names the file and the record.
+        If nothing matches, the first record cannot be read or is not of ``level``, the vocabulary
+        cannot be read, or ``projection`` names a column that there is not. A bad record further
+        on fails the Spark task with an error that names the file and the record.
     """
     register(spark)
     reader = spark.read.format("yt8m").option("level", level)
@@ -193,6 +195,12 @@ def _level(options: Mapping[str, str]) -> str:
     if level not in LEVELS:
         raise InputError("unknown level", expected=" or ".join(LEVELS), found=level)
     return level
+
+
+def _entities(options: Mapping[str, str]) -> NDArray[np.int64] | None:
+    """Entities of the vocabulary, if there is one."""
+    path = options.get("vocabulary")
+    return None if path is None else read_vocabulary(path).entities
 
 
 def _layout(shards: Sequence[str], level: str) -> Layout:

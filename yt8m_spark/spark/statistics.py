@@ -19,6 +19,7 @@ from yt8m_spark.core.statistics import (
     frame_statistics,
     quantized_statistics,
     reconstruct_frames,
+    statistic_width,
 )
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged_lists
@@ -56,9 +57,15 @@ def aggregate_videos(
     Raises
     ------
     InputError
-        If a column is missing; a video without frames, or whose bytes are no whole number of
-        frames, fails the Spark task with one that names the video.
+        If a column is missing, or no feature list has the width of the PCA; a video without
+        frames, or whose bytes are no whole number of frames, fails the Spark task with one that
+        names the video.
+    ValueError
+        If a statistic is unknown.
     """
+    for statistic in statistics:
+        statistic_width(statistic, 1)
+    pca_stamp = _check_pca(pca_folder, features) if pca_folder else 0
     columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
     schema = videos_schema(columns)
     wanted: dict[str, DataType] = dict.fromkeys(features, BinaryType())
@@ -68,7 +75,8 @@ def aggregate_videos(
         _aggregate_partition,
         features=dict(features),
         statistics=tuple(statistics),
-        pca_folder=pca_folder,
+        pca_folder=pca_folder and str(Path(pca_folder).resolve()),  # tasks may run elsewhere
+        pca_stamp=pca_stamp,
     )
     return frames.select("video_id", "labels", "n_frames", *features).mapInArrow(task, schema)
 
@@ -131,6 +139,19 @@ def load_frame_pca(folder: str) -> FramePca:
     return FramePca(mean.astype(np.float32), vectors.astype(np.float32), scale)
 
 
+def _check_pca(folder: str, features: Mapping[str, int]) -> int:
+    """When the PCA in ``folder`` was written, ns; refuses one that fits none of ``features``."""
+    width = len(load_frame_pca(folder).components)
+    if width not in features.values():
+        raise InputError(
+            "no feature list has the width of the frame PCA",
+            where=folder,
+            expected=width,
+            found=", ".join(f"{name} {d}" for name, d in features.items()),
+        )
+    return max(path.stat().st_mtime_ns for path in Path(folder).glob("*.npy"))
+
+
 def _load_npy(path: Path) -> NDArray[np.float64]:
     name = path.with_suffix(".npy")
     try:
@@ -146,8 +167,9 @@ def _aggregate_partition(
     features: dict[str, int],
     statistics: tuple[str, ...],
     pca_folder: str | None,
+    pca_stamp: int,
 ) -> Iterator[pa.RecordBatch]:
-    pca = _cached_pca(pca_folder) if pca_folder else None
+    pca = _cached_pca(pca_folder, pca_stamp) if pca_folder else None
     columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
     schema = arrow_schema(videos_schema(columns))
     for whole in batches:
@@ -195,5 +217,5 @@ def _float_column(rows: list[NDArray[np.float32]]) -> pa.Array:
 
 
 @lru_cache(maxsize=1)
-def _cached_pca(folder: str) -> FramePca:
+def _cached_pca(folder: str, _stamp: int) -> FramePca:
     return load_frame_pca(folder)

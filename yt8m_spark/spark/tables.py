@@ -35,8 +35,13 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
 def read_input(
     spark: SparkSession, source: str, *, level: str = "auto", vocabulary: str | None = None
 ) -> DataFrame:
-    """Table of TFRecord shards (a glob or folder of them) or the Parquet table at ``source``."""
-    if Path(source).is_dir() and any(Path(source).glob("*.parquet")):
+    """Table of TFRecord shards (a glob or folder of them) or the Parquet table at ``source``.
+
+    A Parquet table is a ``*.parquet`` file or a folder that has some, in subfolders too where the
+    table is partitioned.
+    """
+    path = Path(source)
+    if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
         return read_table(spark, source)
     return read_shards(spark, source, level=level, vocabulary=vocabulary)
 

@@ -14,10 +14,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from yt8m_spark import __version__
 from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.core.losses import loss_family
 from yt8m_spark.core.training import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
-from yt8m_spark.spark.mapper import BLOCK_REPORT, Plan, block_file, train_blocks, write_plan
+from yt8m_spark.spark.mapper import (
+    BLOCK_REPORT,
+    Plan,
+    block_file,
+    describe_plan,
+    train_blocks,
+    write_plan,
+)
 from yt8m_spark.spark.shards import ShardSet, label_counts, open_shards, write_shards
 
 __all__ = ["Trained", "prepare_shards", "train_entities"]
@@ -97,14 +105,34 @@ def train_entities(
         leave the cache, smaller ones waste the matrix product.
     description : mapping, optional
         More to keep in model.json.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss, ``block_size`` is below 1 or ``entities`` do not ascend: labels
+        would be laid, silently, at the wrong entities.
+    InputError
+        If ``work`` holds blocks of a training with another plan.
     """
+    loss_family(loss, n_experts)
     ids, counts = _chosen(data, entities)
-    size = block_size or int(np.clip(-(-len(ids) // 16), 16, 256))
+    size = int(np.clip(-(-len(ids) // 16), 16, 256)) if block_size is None else block_size
+    if size < 1:
+        raise ValueError(f"block_size must be at least 1, got {block_size}")
+    work = str(Path(work).resolve())  # tasks may run in another directory
     plan = Plan(loss, n_experts, options, ids, counts, size, data.shards.folder)
-    write_plan(work, plan)
+    _open_plan(work, plan)
     mean_loss = _run_blocks(spark, plan, data.shards.n_videos, work)
     _gather_model(work, model_folder, plan, data.shards, description or {})
     return Trained(len(ids), data.shards.n_videos, plan.n_blocks, mean_loss)
+
+
+def _open_plan(work: str, plan: Plan) -> None:
+    """Write the plan; refuse blocks of another one, which would become part of this model."""
+    blocks = sorted((Path(work) / "blocks").glob("*.parquet"))
+    if blocks and load_json(Path(work) / "plan.json") != describe_plan(plan):
+        raise InputError("blocks are of another training", where=work)
+    write_plan(work, plan)
 
 
 def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> float:
@@ -126,6 +154,8 @@ def _chosen(
     """Entities to train and of how many videos each is a label."""
     if entities is None:
         return data.entities, data.counts
+    if len(entities) == 0 or (np.diff(entities) <= 0).any():
+        raise ValueError(f"entities must be at least one and ascend, got {entities}")
     counts = dict(zip(data.entities.tolist(), data.counts.tolist(), strict=True))
     return entities, np.array([counts.get(e, 0) for e in entities.tolist()], dtype=np.int64)
 

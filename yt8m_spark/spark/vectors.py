@@ -20,7 +20,10 @@ def with_float_arrays(df: DataFrame, columns: Sequence[str]) -> DataFrame:
     for name in columns:
         kind = df.schema[name].dataType if name in df.columns else None
         if isinstance(kind, VectorUDT):
-            df = df.withColumn(name, vector_to_array(F.col(name), "float32"))
+            # Spark's conversion fails on a null vector with a page of Java; a null array is told
+            # of as any other null is.
+            array = F.when(F.col(name).isNotNull(), vector_to_array(F.col(name), "float32"))
+            df = df.withColumn(name, array)
         elif isinstance(kind, ArrayType) and isinstance(kind.elementType, DoubleType):
             df = df.withColumn(name, F.col(name).cast(FLOATS))
     return df

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql.types import DataType, StringType
 
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
 from yt8m_spark.core.moments import Moments
@@ -92,24 +93,27 @@ def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
 def normalize_videos(videos: DataFrame, whitening_folder: str) -> DataFrame:
     """Features table of ``videos``: whitened, then of length 1 (§4.2.2).
 
-    Tasks read the whitening from ``whitening_folder``, which all of them must see.
+    Tasks read the whitening from ``whitening_folder``, which all of them must see, and which must
+    hold then what it holds now.
 
     Raises
     ------
     InputError
         If a column that was whitened is missing or of another width.
     """
-    _, columns = load_whitening(whitening_folder)
+    folder = str(Path(whitening_folder).resolve())  # tasks may run in another directory
+    whitening, columns = load_whitening(folder)
     videos = with_float_arrays(videos, columns)
-    require_columns(videos, {"labels": INTS, **dict.fromkeys(columns, FLOATS)}, "videos table")
-    normalize = partial(_normalize_partition, folder=whitening_folder)
+    wanted: dict[str, DataType] = {"video_id": StringType(), "labels": INTS}
+    require_columns(videos, wanted | dict.fromkeys(columns, FLOATS), "videos table")
+    normalize = partial(_normalize_partition, folder=folder, digest=whitening.digest)
     return videos.select("video_id", "labels", *columns).mapInArrow(normalize, FEATURES)
 
 
 def _normalize_partition(
-    batches: Iterable[pa.RecordBatch], folder: str
+    batches: Iterable[pa.RecordBatch], folder: str, digest: str
 ) -> Iterator[pa.RecordBatch]:
-    whitening, columns = _cached_whitening(folder)
+    whitening, columns = _cached_whitening(folder, digest)
     schema = arrow_schema(FEATURES)
     for batch in batches:
         if batch.num_rows == 0:
@@ -129,6 +133,11 @@ def _normalize_partition(
 
 
 @lru_cache(maxsize=2)
-def _cached_whitening(folder: str) -> tuple[Whitening, list[str]]:
-    """A worker process serves many tasks; it reads a whitening once."""
-    return load_whitening(folder)
+def _cached_whitening(folder: str, digest: str) -> tuple[Whitening, list[str]]:
+    """A worker process serves many tasks; it reads a whitening once, and again once refitted."""
+    whitening, columns = load_whitening(folder)
+    if whitening.digest != digest:
+        raise InputError(
+            "whitening has been replaced since the features were asked for", where=folder
+        )
+    return whitening, columns
