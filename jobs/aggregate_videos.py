@@ -15,11 +15,16 @@ from typing import Literal
 from yt8m_spark.config import option
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import frame_features
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
-from yt8m_spark.spark.tables import is_frames_table, read_input, read_table
+from yt8m_spark.spark.tables import (
+    count_videos,
+    is_frames_table,
+    read_input,
+    read_table,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +54,15 @@ def main(config: Config) -> JobResult:
         if not is_frames_table(frames):
             raise InputError("no frames", where=config.input, expected="frame-level records")
         features = frame_widths(frames, config.features or frame_features(frames.schema))
-        with step("aggregate videos"):
-            videos = aggregate_videos(frames, features, config.statistics, pca_folder=config.pca)
+        total = count_videos(run.spark, config.input)
+        with watch(run.heartbeats, total, "aggregate videos") as heartbeats:
+            videos = aggregate_videos(
+                frames,
+                features,
+                config.statistics,
+                pca_folder=config.pca,
+                heartbeats=heartbeats,
+            )
             videos.write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"videos": config.output})

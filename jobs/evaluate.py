@@ -16,7 +16,7 @@ from yt8m_spark.config import option
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_predictions
 from yt8m_spark.spark.reports import named_entities, save_evaluation
@@ -49,8 +49,7 @@ def main(config: Config) -> JobResult:
     inputs = [path for path in (config.model, config.input, config.predictions) if path]
     with open_run("evaluate", config, inputs) as run:
         vocabulary = read_vocabulary(config.vocabulary) if config.vocabulary else None
-        with step("evaluate"):
-            evaluation = _evaluate(run, config)
+        evaluation = _evaluate(run, config)
         save_evaluation(run.folder, evaluation, vocabulary)
         run.log_metrics({**evaluation.metrics, "n_videos": evaluation.n_videos})
         table = named_entities(evaluation.per_entity, vocabulary).to_pandas()
@@ -61,9 +60,12 @@ def main(config: Config) -> JobResult:
 def _evaluate(run: Run, config: Config) -> Evaluation:
     entities = None if config.entities is None else parse_entities(config.entities).tolist()
     if config.predictions is not None:
-        return evaluate_predictions(read_table(run.spark, config.predictions), entities=entities)
+        with step("evaluate predictions"):
+            table = read_table(run.spark, config.predictions)
+            return evaluate_predictions(table, entities=entities)
     features = read_table(run.spark, str(config.input))
-    return evaluate_model(features, str(config.model), entities=entities)
+    with watch(run.heartbeats, features.count(), "evaluate model") as heartbeats:
+        return evaluate_model(features, str(config.model), entities=entities, heartbeats=heartbeats)
 
 
 if __name__ == "__main__":

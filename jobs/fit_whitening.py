@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from yt8m_spark.config import option
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import video_features
-from yt8m_spark.spark.tables import read_input
+from yt8m_spark.spark.tables import count_videos, read_input
 from yt8m_spark.spark.whitening import fit_columns, save_whitening
 
 
@@ -45,9 +45,14 @@ def main(config: Config) -> JobResult:
         columns = config.columns or video_features(videos.schema)
         if not columns:
             raise InputError("no array column to whiten", where=config.input)
-        with step(f"fit whitening of {', '.join(columns)}"):
+        total = count_videos(run.spark, config.input)
+        with watch(run.heartbeats, total, "fit whitening") as heartbeats:
             whitening, moments = fit_columns(
-                videos, columns, n_components=config.n_components, ridge=config.ridge
+                videos,
+                columns,
+                n_components=config.n_components,
+                ridge=config.ridge,
+                heartbeats=heartbeats,
             )
         save_whitening(run.folder, whitening, columns)
         run.log_metrics(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from yt8m_spark.config import option
 from yt8m_spark.core.synthetic_config import SyntheticConfig
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.synthetic import write_synthetic
 
@@ -48,8 +48,10 @@ class Config(JobConfig):
 def main(config: Config) -> JobResult:
     """Write the shards, report what came out."""
     with open_run("make_synthetic", config) as run:
-        with step(f"make {config.n_videos} videos of {config.n_entities} entities"):
-            measures = write_synthetic(run.spark, config.synthetic(), run.folder)
+        with watch(run.heartbeats, config.n_videos, "make videos") as heartbeats:
+            measures = write_synthetic(
+                run.spark, config.synthetic(), run.folder, heartbeats=heartbeats
+            )
         run.log_metrics(measures)
     return run.result({"data": config.output})
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
-from yt8m_spark.spark.tables import read_input, read_table
+from yt8m_spark.spark.tables import count_videos, read_input, read_table
 from yt8m_spark.spark.whitening import normalize_videos
 
 
@@ -33,8 +33,9 @@ def main(config: Config) -> JobResult:
     """Read, transform, write."""
     with open_run("normalize_videos", config, [config.input, config.whitening]) as run:
         videos = read_input(run.spark, config.input, vocabulary=config.vocabulary)
-        with step("normalise videos"):
-            features = normalize_videos(videos, config.whitening)
+        total = count_videos(run.spark, config.input)
+        with watch(run.heartbeats, total, "normalise videos") as heartbeats:
+            features = normalize_videos(videos, config.whitening, heartbeats=heartbeats)
             features.write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"features": config.output})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import step
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.tables import read_table
@@ -38,8 +38,8 @@ def main(config: Config) -> JobResult:
     """Read, score, write."""
     with open_run("predict", config, [config.input, config.model]) as run:
         features = read_table(run.spark, config.input)
-        with step("score videos"):
-            predictions = predict(features, config.model, config.top_k)
+        with watch(run.heartbeats, features.count(), "score videos") as heartbeats:
+            predictions = predict(features, config.model, config.top_k, heartbeats=heartbeats)
             predictions.write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"predictions": config.output})

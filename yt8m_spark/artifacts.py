@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,18 +28,32 @@ __all__ = [
 ]
 
 
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # s3:// and dbfs:/, but no Windows drive
+_BRACES = re.compile(r"\{.*\}")
+
+# What np.load raises on files cut short, with bits changed or of another kind.
+_DAMAGED = (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
 def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ()) -> None:
     """Refuse to write over something that is there, or over an input of the same job.
 
     Raises
     ------
     InputError
-        If ``path`` exists and ``overwrite`` is not set, is an input, or holds one.
+        If ``path`` exists and ``overwrite`` is not set, is an input or holds one (a pattern of
+        files counts as all that it could match), is the working folder or holds it, or is of a
+        file system that is not mounted: it would become a folder called ``s3:``.
     """
+    if not path or _SCHEME.match(path):
+        expected = "a path of a mounted file system"
+        raise InputError("output is no path", expected=expected, found=path or "nothing")
     target = Path(path).resolve()
+    if target in (Path.cwd(), *Path.cwd().parents):
+        raise InputError("output would replace the working folder", found=path)
     for name in inputs:
-        source = Path(name).resolve()
-        if source == target or target in source.parents:
+        source = Path(_BRACES.sub("*", name.removeprefix("file:"))).resolve()
+        if any(target == held or target.match(str(held)) for held in (source, *source.parents)):
             raise InputError("output would replace its own input", where=name, found=path)
     if target.exists() and not overwrite:
         raise InputError("output exists already", where=path, expected="a new path or --overwrite")
@@ -51,32 +68,53 @@ def staged_output(path: str) -> Iterator[str]:
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.parent / f".{target.name}.{os.getpid()}.tmp"
-    shutil.rmtree(staged, ignore_errors=True)
+    _remove(staged)
     try:
         yield str(staged)
         _replace(staged, target)
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        _remove(staged)
 
 
 def _replace(staged: Path, target: Path) -> None:
     """Put ``staged`` where ``target`` is; the old one goes only when the new one is in place."""
     old = target.parent / f".{target.name}.{os.getpid()}.old"
+    if not staged.exists():
+        raise FileNotFoundError(f"nothing was written for {target}")
     if target.exists():
         os.rename(target, old)
-    os.rename(staged, target)
-    if old.is_dir():
-        shutil.rmtree(old)
+    try:
+        os.rename(staged, target)
+    except OSError:
+        if old.exists():
+            os.rename(old, target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        old.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to one .npz file, by way of a temporary name."""
+    """Write named arrays to one .npz file, by way of a temporary name.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects, which only pickle could write.
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"array {name!r} holds Python objects, expected numbers")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
     os.replace(temporary, path)
 
 
@@ -90,13 +128,15 @@ def load_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            arrays = {name: file[name] for name in names if name in file}
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
-    except KeyError as missing:
-        raise InputError(f"array {missing} is missing", where=str(path)) from None
-    except (ValueError, OSError, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError("not an .npz file of arrays", where=str(path), found=error) from None
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise InputError(f"array {missing[0]!r} is missing", where=str(path))
+    return arrays
 
 
 def save_json(path: Path, value: object) -> None:
@@ -119,7 +159,7 @@ def load_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError("not a JSON file", where=str(path), found=error) from None
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=str(path), found=type(value).__name__)

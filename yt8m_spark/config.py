@@ -91,7 +91,7 @@ def _help(field: dataclasses.Field[Any]) -> str:
     text = str(field.metadata.get("help", "")).replace("%", "%%")
     if field.default is dataclasses.MISSING:
         return f"{text} (required)"
-    if field.default in (None, False, ""):
+    if field.default is None or field.default is False or field.default in ("", ()):
         return text
     return f"{text} (default: {_as_text(field.default)})".replace("%%", "%").replace("%", "%%")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from yt8m_spark.core.training import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
-from yt8m_spark.progress import step
+from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import Recipe
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
@@ -25,7 +26,7 @@ from yt8m_spark.spark.reports import save_evaluation
 from yt8m_spark.spark.schemas import frame_features, video_features
 from yt8m_spark.spark.scoring import evaluate_model
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
-from yt8m_spark.spark.tables import is_frames_table, read_input, read_table
+from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, read_table
 from yt8m_spark.spark.training import Trained, prepare_shards, train_entities
 from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
 
@@ -67,8 +68,9 @@ class Pipeline:
         statistics = list(dict.fromkeys(s for recipe in recipes for s in recipe.statistics))
         for split in SPLITS:
             table = read_input(self._spark, sources[split], vocabulary=self._options.vocabulary)
-            with step(f"{split}: video features"):
-                videos, lists = self._videos(table, statistics, sources[split])
+            total = count_videos(self._spark, sources[split])
+            with self._watch(f"{split}: video features", total) as heartbeats:
+                videos, lists = self._videos(table, statistics, sources[split], heartbeats)
                 videos.write.parquet(self._path("videos", split))
             if self._feature_lists and lists != self._feature_lists:
                 raise InputError(
@@ -83,16 +85,20 @@ class Pipeline:
         """Whiten the features of ``recipe``; share of their variance kept."""
         columns = recipe.columns(self._feature_lists)
         whitening_folder = self._path("whitening", recipe.feature_set)
-        with step(f"whiten {recipe.feature_set}"):
+        videos = {split: self._table("videos", split) for split in SPLITS}
+        counts = {split: table.count() for split, table in videos.items()}
+        with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
             whitening, _ = fit_columns(
-                self._table("videos", "train"),
+                videos["train"],
                 columns,
                 n_components=self._options.n_components,
                 ridge=self._options.ridge,
+                heartbeats=heartbeats,
             )
-            save_whitening(whitening_folder, whitening, columns)
-            for split in SPLITS:
-                features = normalize_videos(self._table("videos", split), whitening_folder)
+        save_whitening(whitening_folder, whitening, columns)
+        for split in SPLITS:
+            with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
+                features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)
                 features.write.parquet(self._path("features", recipe.feature_set, split))
         return whitening.explained_variance_ratio
 
@@ -116,9 +122,11 @@ class Pipeline:
 
     def evaluate(self, recipe: Recipe) -> Evaluation:
         """Evaluate the model of ``recipe`` on the test videos."""
-        with step(f"evaluate {recipe.name}"):
-            test = self._table("features", recipe.feature_set, "test")
-            evaluation = evaluate_model(test, self._path("models", recipe.name))
+        test = self._table("features", recipe.feature_set, "test")
+        with self._watch(f"evaluate {recipe.name}", test.count()) as heartbeats:
+            evaluation = evaluate_model(
+                test, self._path("models", recipe.name), heartbeats=heartbeats
+            )
         self._save(recipe.name, evaluation)
         return evaluation
 
@@ -135,12 +143,15 @@ class Pipeline:
         shutil.rmtree(self._path("work"), ignore_errors=True)
 
     def _videos(
-        self, table: DataFrame, statistics: Sequence[str], source: str
+        self, table: DataFrame, statistics: Sequence[str], source: str, heartbeats: str
     ) -> tuple[DataFrame, list[str]]:
         """Videos table of ``table``, frames or videos, and its feature lists."""
         if is_frames_table(table):
             lists = list(self._options.features or frame_features(table.schema))
-            return aggregate_videos(table, frame_widths(table, lists), statistics), lists
+            videos = aggregate_videos(
+                table, frame_widths(table, lists), statistics, heartbeats=heartbeats
+            )
+            return videos, lists
         if statistics != ["mean"]:
             raise InputError(
                 "only recipes on the mean can use video-level features",
@@ -153,6 +164,10 @@ class Pipeline:
             raise InputError("no mean features", where=source, found=", ".join(table.columns))
         lists = list(self._options.features or (c.removeprefix("mean_") for c in columns))
         return table.select("video_id", "labels", *(f"mean_{name}" for name in lists)), lists
+
+    def _watch(self, label: str, total: int | None) -> AbstractContextManager[str]:
+        """Progress bar of a stage whose tasks count ``total`` videos."""
+        return watch(self._path("work", "heartbeats"), total, label)
 
     def _save(self, name: str, evaluation: Evaluation) -> None:
         given = self._options.vocabulary

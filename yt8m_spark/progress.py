@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -44,8 +45,13 @@ class Heartbeat:
 
 
 @contextmanager
-def watch(folder: str, total: int, label: str, unit: str) -> Iterator[None]:
-    """Show a bar with time left on stderr while the tasks under way count to ``total``."""
+def watch(folder: str, total: int | None, label: str, unit: str = " videos") -> Iterator[str]:
+    """Show a bar with time left on stderr while tasks count to ``total`` in ``folder``.
+
+    Gives ``folder``, which all tasks must see; it is emptied first and removed afterwards. A total
+    of None shows how many and how fast.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     stop = threading.Event()
     with tqdm(
         total=total,
@@ -58,11 +64,12 @@ def watch(folder: str, total: int, label: str, unit: str) -> Iterator[None]:
         follower = threading.Thread(target=_follow, args=(folder, bar, stop), daemon=True)
         follower.start()
         try:
-            yield
+            yield folder
         finally:
             stop.set()
             follower.join()
             bar.update(_sum_of_counts(folder) - bar.n)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -79,7 +86,7 @@ def _interval() -> float:
     return 0.5 if sys.stderr.isatty() else 10.0
 
 
-def _follow(folder: str, bar: tqdm, stop: threading.Event) -> None:
+def _follow(folder: str, bar: tqdm[None], stop: threading.Event) -> None:
     while not stop.wait(_SECONDS):
         bar.update(_sum_of_counts(folder) - bar.n)
 
@@ -90,6 +97,6 @@ def _sum_of_counts(folder: str) -> int:
     for path in Path(folder).glob("[!.]*"):
         try:
             total += int(path.read_text() or 0)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             continue
     return total

@@ -31,11 +31,15 @@ class JobConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """A job under way: write to ``folder``, which becomes the output when all went well."""
+    """A job under way: write to ``folder``, which becomes the output when all went well.
+
+    Tasks count what they have done in the folder ``heartbeats``, for `yt8m_spark.progress.watch`.
+    """
 
     spark: SparkSession
     tracked: TrackedRun
     folder: str
+    heartbeats: str
     metrics: dict[str, float] = field(default_factory=dict)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
@@ -67,4 +71,4 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterato
         ) as tracked,
         staged_output(config.output) as folder,
     ):
-        yield Run(spark, tracked, folder)
+        yield Run(spark, tracked, folder, f"{folder}.heartbeats")

@@ -22,6 +22,7 @@ ROWS_PER_BATCH = 1024
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",  # jobs show bars of their own, with time left
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
 }

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,15 @@ def damaged(data, changes):
     return bytes(changed)
 
 
+def parsed_maps(pb, data):
+    """Context and feature lists as protobuf has them."""
+    parsed = pb.SequenceExample.FromString(data)
+    # Its Python package sets a map's entry aside if an unknown field is in it, unlike C++'s.
+    if any(len(UnknownFieldSet(part)) for part in (parsed.context, parsed.feature_lists)):
+        raise DecodeError
+    return parsed.context.entry, parsed.feature_lists.entry
+
+
 @FUZZ
 @given(st.sampled_from([VIDEO, FRAMES]), damage)
 def test_fuzz_damaged_record_is_refused_or_read(data, changes):
@@ -76,7 +86,7 @@ def test_fuzz_damaged_video_that_is_read_is_what_protobuf_reads(pb, changes):
     data = damaged(VIDEO, changes)
     try:
         record = decode_video(data)
-        context = pb.SequenceExample.FromString(data).context.entry
+        context = parsed_maps(pb, data)[0]
     except (InputError, DecodeError):  # each may refuse what the other reads, as padded varints
         return
     name = "id" if "id" in context else "video_id"
@@ -92,7 +102,7 @@ def test_fuzz_damaged_frames_that_are_read_are_what_protobuf_reads(pb, changes):
     data = damaged(FRAMES, changes)
     try:
         record = decode_frames(data)
-        lists = pb.SequenceExample.FromString(data).feature_lists.entry
+        lists = parsed_maps(pb, data)[1]
     except (InputError, DecodeError):
         return
     expected = {
@@ -130,6 +140,9 @@ def test_fuzz_damaged_file_gives_true_records_or_an_error(tmp_path, compress):
             read.extend(data for _, data in read_records(path))
         except InputError as error:
             assert f"{path}, record {len(read)}, byte" in str(error)  # noqa: PT017
-        assert read == records[: len(read)]
+            # Damage to gzip's back-references can repeat a record, but only up to an error.
+            assert all(data in records for data in read)
+        else:
+            assert read == records[: len(read)]
 
     check()

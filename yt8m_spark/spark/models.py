@@ -85,8 +85,17 @@ def read_description(folder: str) -> dict[str, Any]:
 
 
 def model_family(described: dict[str, Any]) -> LossFamily:
-    """Loss family that a model's description names."""
-    return loss_family(described["loss"], int(described["n_experts"]))
+    """Loss family that a model's description names.
+
+    Raises
+    ------
+    InputError
+        If there is no such family.
+    """
+    try:
+        return loss_family(described["loss"], int(described["n_experts"]))
+    except ValueError as error:
+        raise InputError(str(error), where="model.json") from None
 
 
 def load_scorer(folder: str) -> Scorer:

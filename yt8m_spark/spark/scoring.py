@@ -14,6 +14,7 @@ from yt8m_spark.core.scored import ScoredBatch, top_k
 from yt8m_spark.core.scoring import Scorer, score_videos
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged, ragged_lists, to_matrix
+from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
 from yt8m_spark.spark.models import load_scorer
 from yt8m_spark.spark.schemas import FEATURES, PREDICTIONS, arrow_schema, require_columns
@@ -39,11 +40,13 @@ def scorable(features: DataFrame, model: str) -> DataFrame:
     return features.select("video_id", "labels", "features")
 
 
-def predict(features: DataFrame, model: str, k: int = 20) -> DataFrame:
+def predict(
+    features: DataFrame, model: str, k: int = 20, *, heartbeats: str | None = None
+) -> DataFrame:
     """Predictions table: the ``k`` best entities of each video with scores in [0, 1].
 
     Best first; equal scores in the order of entity ids. Tasks read the model from the folder
-    ``model``, which all of them must see.
+    ``model``, which all of them must see, and count finished videos in the folder ``heartbeats``.
 
     Raises
     ------
@@ -54,13 +57,15 @@ def predict(features: DataFrame, model: str, k: int = 20) -> DataFrame:
         raise ValueError(f"k must be at least 1, got {k}")
     model = str(Path(model).resolve())  # tasks may run in another directory
     task = partial(_predict_partition, model=model, k=k)
-    return scorable(features, model).mapInArrow(task, PREDICTIONS)
+    return scorable(features, model).mapInArrow(counted(task, heartbeats), PREDICTIONS)
 
 
-def score_batches(batches: Iterable[pa.RecordBatch], model: str) -> Iterator[ScoredBatch]:
+def score_batches(
+    batches: Iterable[pa.RecordBatch], model: str, heartbeats: str | None = None
+) -> Iterator[ScoredBatch]:
     """Scores of all entities for batches of a features table, inside a task."""
-    for _, scored in _scored(batches, load_scorer(model)):
-        yield scored
+    scored = (scored for _, scored in _scored(batches, load_scorer(model)))
+    return counting(scored, heartbeats, lambda batch: len(batch.video_ids))
 
 
 def _scored(
@@ -103,12 +108,17 @@ def _predict_partition(
 
 
 def evaluate_model(
-    features: DataFrame, model: str, *, entities: Iterable[int] | None = None
+    features: DataFrame,
+    model: str,
+    *,
+    entities: Iterable[int] | None = None,
+    heartbeats: str | None = None,
 ) -> Evaluation:
     """Metrics of ``model``, a folder, on a features table; no score is stored.
 
-    ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells.
+    ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells; finished
+    videos are counted in the folder ``heartbeats``.
     """
     model = str(Path(model).resolve())  # tasks may run in another directory
-    score = partial(score_batches, model=model)
+    score = partial(score_batches, model=model, heartbeats=heartbeats)
     return evaluate_scored(scorable(features, model), score, entities=entities)

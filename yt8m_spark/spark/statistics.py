@@ -23,6 +23,7 @@ from yt8m_spark.core.statistics import (
 )
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged_lists
+from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.schemas import INTS, arrow_schema, require_columns, videos_schema
 
 __all__ = ["aggregate_videos", "frame_widths", "load_frame_pca"]
@@ -37,6 +38,7 @@ def aggregate_videos(
     statistics: Sequence[str] = STATISTICS,
     *,
     pca_folder: str | None = None,
+    heartbeats: str | None = None,
 ) -> DataFrame:
     """Videos table with a column ``<statistic>_<feature list>`` for each of both.
 
@@ -53,6 +55,8 @@ def aggregate_videos(
     pca_folder : str, optional
         Take the statistics of reconstructed ReLU activations (§5.2) with the frame PCA in this
         folder, for the one feature list whose width is the PCA's; else of dequantized frames.
+    heartbeats : str, optional
+        Folder to count finished videos in (see `yt8m_spark.progress`).
 
     Raises
     ------
@@ -78,7 +82,9 @@ def aggregate_videos(
         pca_folder=pca_folder and str(Path(pca_folder).resolve()),  # tasks may run elsewhere
         pca_stamp=pca_stamp,
     )
-    return frames.select("video_id", "labels", "n_frames", *features).mapInArrow(task, schema)
+    return frames.select("video_id", "labels", "n_frames", *features).mapInArrow(
+        counted(task, heartbeats), schema
+    )
 
 
 def frame_widths(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:

@@ -29,6 +29,7 @@ from yt8m_spark.core.synthetic import (
 from yt8m_spark.formats.examples import FrameRecord, VideoRecord, encode_frames, encode_video
 from yt8m_spark.formats.tfrecord import write_records
 from yt8m_spark.formats.vocabulary import write_vocabulary
+from yt8m_spark.spark.counted import counting
 from yt8m_spark.spark.schemas import arrow_schema
 
 __all__ = ["TRUTH_COLUMNS", "write_synthetic"]
@@ -46,7 +47,12 @@ _COUNT_SCHEMA = StructType(
 
 
 def write_synthetic(
-    spark: SparkSession, config: SyntheticConfig, folder: str, *, n_partitions: int | None = None
+    spark: SparkSession,
+    config: SyntheticConfig,
+    folder: str,
+    *,
+    n_partitions: int | None = None,
+    heartbeats: str | None = None,
 ) -> dict[str, float]:
     """Write the data set of ``config`` to ``folder``, which all tasks must see.
 
@@ -62,6 +68,8 @@ def write_synthetic(
         Made if it is not there; files in it are replaced.
     n_partitions : int, optional
         Tasks; default one a shard.
+    heartbeats : str, optional
+        Folder to count finished videos in (see `yt8m_spark.progress`).
 
     Returns
     -------
@@ -74,7 +82,7 @@ def write_synthetic(
         (Path(folder) / name).mkdir(parents=True, exist_ok=True)
     n_shards = len(shards(config))
     numbers = spark.range(0, n_shards, 1, n_partitions or n_shards)
-    task = partial(_write_shards, config=config, folder=folder)
+    task = partial(_write_shards, config=config, folder=folder, heartbeats=heartbeats)
     counts = _sum_counts(numbers.mapInArrow(task, _COUNT_SCHEMA), config)
     given_in_train = counts[0, :, 0]
     names = entity_names(make_world(config))
@@ -111,13 +119,13 @@ def _measures(config: SyntheticConfig, counts: np.ndarray) -> dict[str, float]:
 
 
 def _write_shards(
-    batches: Iterable[pa.RecordBatch], config: SyntheticConfig, folder: str
+    batches: Iterable[pa.RecordBatch], config: SyntheticConfig, folder: str, heartbeats: str | None
 ) -> Iterator[pa.RecordBatch]:
     """Write the shards whose numbers come, and give the label counts of each."""
     world, all_shards = _world(config), shards(config)
-    for batch in batches:
-        for number in batch.column(0).to_pylist():
-            yield _write_shard(world, all_shards[number], Path(folder))
+    chosen = (all_shards[i] for batch in batches for i in batch.column(0).to_pylist())
+    for shard in counting(chosen, heartbeats, lambda shard: shard.last - shard.first):
+        yield _write_shard(world, shard, Path(folder))
 
 
 @lru_cache(maxsize=1)

@@ -9,9 +9,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BinaryType
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.estimate import estimate_records
+from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.spark.source import read_shards
 
-__all__ = ["is_frames_table", "read_input", "read_table"]
+__all__ = ["count_videos", "is_frames_table", "read_input", "read_table"]
 
 
 def read_table(spark: SparkSession, path: str) -> DataFrame:
@@ -41,14 +43,25 @@ def read_input(
     table is partitioned.
     """
     path = Path(source)
-    if path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet"))):
+    if _is_table(path):
         return read_table(spark, source)
     return read_shards(spark, source, level=level, vocabulary=vocabulary)
+
+
+def count_videos(spark: SparkSession, source: str) -> int | None:
+    """About how many videos `read_input` will give; None if that takes reading them."""
+    if _is_table(Path(source)):
+        return spark.read.parquet(source).count()
+    return estimate_records(match_shards(source))
 
 
 def is_frames_table(df: DataFrame) -> bool:
     """Whether ``df`` has frames (a binary column), not video-level features."""
     return any(isinstance(field.dataType, BinaryType) for field in df.schema)
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet")))
 
 
 def _check_files(folder: Path) -> None:

@@ -138,9 +138,8 @@ def _open_plan(work: str, plan: Plan) -> None:
 def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> float:
     """Train all blocks, a task each; mean loss of the last pass over the entities."""
     total = plan.n_blocks * plan.options.n_epochs * n_videos
-    heartbeats = str(Path(work) / "heartbeats")
-    shutil.rmtree(heartbeats, ignore_errors=True)
-    with watch(heartbeats, total, f"train {plan.loss}, {len(plan.entities)} entities", " videos"):
+    heartbeats, label = str(Path(work) / "heartbeats"), f"train {plan.loss}"
+    with watch(heartbeats, total, f"{label}, {len(plan.entities)} entities"):
         numbers = spark.range(0, plan.n_blocks, 1, plan.n_blocks)
         reports = numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).toPandas()
     if reports.empty:

@@ -16,6 +16,7 @@ from yt8m_spark.core.moments import Moments
 from yt8m_spark.core.whitening import Whitening, apply_whitening, fit_whitening, l2_normalize
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import float_lists
+from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.moments import column_moments, concatenated
 from yt8m_spark.spark.schemas import FEATURES, FLOATS, INTS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
@@ -31,17 +32,20 @@ def fit_columns(
     *,
     n_components: int | None = None,
     ridge: float = 1.0,
+    heartbeats: str | None = None,
 ) -> tuple[Whitening, Moments]:
     """Whitening of the array<float> ``columns`` of ``videos``, set side by side.
 
     Paper: §4.2.2. The moments come in one pass; the eigenvectors are found on the driver.
+    Tasks count videos in the folder ``heartbeats`` (see `yt8m_spark.progress`).
 
     Raises
     ------
     InputError
         If a column is missing, there are no rows, or ``n_components`` is above the width.
     """
-    moments = column_moments(with_float_arrays(videos, columns), columns)
+    videos = with_float_arrays(videos, columns)
+    moments = column_moments(videos, columns, heartbeats=heartbeats)
     try:
         return fit_whitening(moments, n_components, ridge=ridge), moments
     except ValueError as error:
@@ -90,11 +94,13 @@ def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
     return whitening, list(described["columns"])
 
 
-def normalize_videos(videos: DataFrame, whitening_folder: str) -> DataFrame:
+def normalize_videos(
+    videos: DataFrame, whitening_folder: str, *, heartbeats: str | None = None
+) -> DataFrame:
     """Features table of ``videos``: whitened, then of length 1 (§4.2.2).
 
     Tasks read the whitening from ``whitening_folder``, which all of them must see, and which must
-    hold then what it holds now.
+    hold then what it holds now. They count finished videos in the folder ``heartbeats``.
 
     Raises
     ------
@@ -107,7 +113,9 @@ def normalize_videos(videos: DataFrame, whitening_folder: str) -> DataFrame:
     wanted: dict[str, DataType] = {"video_id": StringType(), "labels": INTS}
     require_columns(videos, wanted | dict.fromkeys(columns, FLOATS), "videos table")
     normalize = partial(_normalize_partition, folder=folder, digest=whitening.digest)
-    return videos.select("video_id", "labels", *columns).mapInArrow(normalize, FEATURES)
+    return videos.select("video_id", "labels", *columns).mapInArrow(
+        counted(normalize, heartbeats), FEATURES
+    )
 
 
 def _normalize_partition(

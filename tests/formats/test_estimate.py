@@ -1,0 +1,32 @@
+"""How many records there are, roughly. Reading them is tested in test_tfrecord."""
+
+import gzip
+
+from yt8m_spark.formats.estimate import estimate_records
+from yt8m_spark.formats.tfrecord import write_records
+
+
+def make_files(folder, counts, size=100):
+    paths = []
+    for number, count in enumerate(counts):
+        paths.append(str(folder / f"train{number:04d}.tfrecord"))
+        write_records(paths[-1], [b"x" * size] * count)
+    return paths
+
+
+def test_records_of_one_length_are_counted_exactly(tmp_path):
+    assert estimate_records(make_files(tmp_path, [3, 0, 5, 1, 2, 4, 7])) == 22
+
+
+def test_gzipped_files_are_not_told(tmp_path):
+    path = tmp_path / "a.tfrecord.gz"
+    path.write_bytes(gzip.compress(b"x" * 1000))
+    assert estimate_records([str(path)]) is None
+
+
+def test_files_that_are_damaged_or_empty_are_not_told(tmp_path):
+    (cut,) = make_files(tmp_path, [3])
+    with open(cut, "r+b") as file:
+        file.truncate(250)
+    (tmp_path / "empty").touch()
+    assert estimate_records([cut, str(tmp_path / "empty")]) is None

@@ -1,0 +1,96 @@
+"""Moments of array columns against NumPy. The merge itself is tested in tests/core."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from pyspark.errors import PySparkException
+
+from yt8m_spark.errors import InputError
+from yt8m_spark.job import user_error
+from yt8m_spark.spark.moments import column_moments
+
+SCHEMA = "x array<float>, y array<float>"
+
+
+def make_rows(n=40):
+    """Mean 100, standard deviation 0.01, float32: squares taken uncentred would hold nothing."""
+    rng = np.random.default_rng(7)
+    return rng.normal(100, 0.01, size=(n, 3)).astype(np.float32), rng.random((n, 2), np.float32)
+
+
+def make_table(spark, x, y, n_partitions=2):
+    rows = list(zip(x.tolist(), y.tolist(), strict=True))
+    return spark.createDataFrame(rows, SCHEMA).repartition(n_partitions)
+
+
+def failure(call):
+    with pytest.raises((InputError, PySparkException)) as caught:
+        call()
+    return user_error(caught.value)
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3, 50])  # of 50, some hold no row
+def test_moments_are_numpys_whatever_the_partitions(spark, n_partitions):
+    x, y = make_rows()
+    moments = column_moments(make_table(spark, x, y, n_partitions), ["x", "y"])
+    both = np.concatenate([x, y], axis=1).astype(np.float64)
+    assert moments.n == 40
+    assert_allclose(moments.mean, both.mean(axis=0), rtol=1e-12)
+    assert_allclose(moments.covariance, np.cov(both.T, bias=True), rtol=1e-9, atol=1e-12)
+
+
+def test_row_order_changes_nothing_but_rounding(spark):
+    x, y = make_rows()
+    order = np.random.default_rng(0).permutation(len(x))
+    one = column_moments(make_table(spark, x, y, 3), ["x"])
+    other = column_moments(make_table(spark, x[order], y, 3), ["x"])
+    assert_allclose(other.scatter, one.scatter, rtol=1e-9)
+
+
+def test_columns_stand_side_by_side_in_the_order_asked(spark):
+    x, y = make_rows(5)
+    moments = column_moments(make_table(spark, x, y), ["y", "x"])
+    assert_allclose(moments.mean, np.r_[y.mean(axis=0), x.mean(axis=0)], rtol=1e-6)
+
+
+def test_batches_of_one_partition_are_merged(spark):
+    x, y = make_rows()
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 7)
+    try:
+        moments = column_moments(make_table(spark, x, y, 1), ["x"])
+    finally:
+        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+    assert moments.n == 40
+    assert_allclose(moments.covariance, np.cov(x.T.astype(float), bias=True), rtol=1e-9)
+
+
+def test_a_table_without_rows_is_refused(spark):
+    message = failure(lambda: column_moments(spark.createDataFrame([], SCHEMA), ["x", "y"]))
+    assert message == "no rows to take moments of in column x, y"
+
+
+def test_a_missing_column_is_refused(spark):
+    message = failure(lambda: column_moments(spark.createDataFrame([], SCHEMA), ["x", "z"]))
+    assert "no column 'z' in videos table" in message
+
+
+@pytest.mark.parametrize(("n_partitions", "column"), [(1, "'x'"), (2, "x")])
+@pytest.mark.parametrize("second", [[1.0, 2.0], []])
+def test_widths_that_differ_are_refused_in_a_batch_and_between(spark, n_partitions, column, second):
+    rows = [(0, [1.0, 2.0, 3.0], [0.0]), (1, second, [0.0])]
+    table = spark.createDataFrame(rows, f"i int, {SCHEMA}").repartitionByRange(n_partitions, "i")
+    message = failure(lambda: column_moments(table, ["x"]))
+    assert message == f"feature widths differ in column {column}, expected 3, found {len(second)}"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (None, "null row in column 'x'"),
+        ([1.0, None], "null value in column 'x'"),
+        ([1.0, float("nan")], "value is not finite in column 'x', feature 1"),
+    ],
+)
+def test_nulls_and_nan_fail_the_task_with_the_column(spark, bad, message):
+    table = spark.createDataFrame([([1.0, 2.0], [0.0]), (bad, [0.0])], SCHEMA)
+    assert message in failure(lambda: column_moments(table, ["x"]))
