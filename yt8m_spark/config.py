@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -125,13 +126,19 @@ def _from_text(text: str, hint: Any, where: str) -> Any:
         raise InputError("wrong value", where=where, expected="true or false", found=text)
     if plain in (int, float):
         try:
-            return plain(text)
+            return _finite(plain(text))
         except ValueError:
             expected = {int: "a whole number", float: "a number"}[plain]
             raise InputError("wrong value", where=where, expected=expected, found=text) from None
     if typing.get_origin(plain) is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return _checked_choice(text, plain, where)
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
 
 
 def _from_toml(value: Any, hint: Any, where: str) -> Any:
@@ -143,7 +150,7 @@ def _from_toml(value: Any, hint: Any, where: str) -> Any:
     if plain is float and type(value) is int:
         return float(value)
     if plain in (int, float, bool):
-        if type(value) is plain:
+        if type(value) is plain and math.isfinite(value):
             return value
         raise InputError("wrong value", where=where, expected=plain.__name__, found=repr(value))
     if not isinstance(value, str):

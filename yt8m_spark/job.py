@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import AnalysisException
 
 from yt8m_spark.config import load_config
 from yt8m_spark.errors import InputError
@@ -22,7 +22,10 @@ Config = TypeVar("Config")
 
 # An InputError raised in a Spark task reaches the driver as text inside a Java exception.
 _IN_TASK = re.compile(r"yt8m_spark\.errors\.InputError: (.+)")
+_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] (.+)")
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)
+_JAVA_FRAME = re.compile(r"^\s+(at [\w.$/]+\(.*|\.\.\. \d+ more)\n?", re.MULTILINE)
+_SQLSTATE = re.compile(r"\s*SQLSTATE: \w+.*")
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,13 @@ def user_error(error: BaseException) -> str | None:
     """One line if ``error``, or what caused it, is an input at fault; else None."""
     if isinstance(error, InputError):
         return str(error)
-    found = _IN_TASK.search(str(error)) if isinstance(error, PySparkException) else None
+    found = _IN_TASK.search(str(error)) or _UNREADABLE.search(str(error))
     if found:
-        return found.group(1).strip()
+        return _SQLSTATE.sub("", found.group(1)).strip()
     if isinstance(error, AnalysisException):
         # Path not found, no schema, no such column: Spark's own first line says it well.
-        return re.sub(r"\s+SQLSTATE: \w+.*", "", str(error).splitlines()[0])
-    return None
+        return _SQLSTATE.sub("", _first_line(error))
+    return user_error(error.__cause__) if error.__cause__ else None
 
 
 def _report(name: str, error: Exception) -> int:
@@ -75,13 +78,18 @@ def _report(name: str, error: Exception) -> int:
     if line is not None:
         print(f"{name}: error: {line}", file=sys.stderr)
         return 2
-    in_worker = _WORKER_TRACE.search(str(error)) if isinstance(error, PySparkException) else None
     # A fault of ours: the Python side of the story, from the worker if it happened there.
-    print(in_worker.group(0) if in_worker else traceback.format_exc(), file=sys.stderr)
-    print(
-        f"{name}: failed: {str(error).splitlines()[0] if str(error) else error!r}", file=sys.stderr
-    )
+    in_worker = _WORKER_TRACE.search(str(error))
+    trace = in_worker.group(0) if in_worker else traceback.format_exc()
+    print(_JAVA_FRAME.sub("", trace), file=sys.stderr)
+    print(f"{name}: failed: {_first_line(error)}", file=sys.stderr)
     return 1
+
+
+def _first_line(error: BaseException) -> str:
+    """First line of ``error`` that is not empty, or its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else repr(error)
 
 
 def _json_line(name: str, result: JobResult) -> str:
@@ -93,5 +101,6 @@ def _json_line(name: str, result: JobResult) -> str:
             "outputs": result.outputs,
             "metrics": metrics,
             "mlflow_run_id": result.mlflow_run_id,
-        }
+        },
+        default=float,  # NumPy's numbers
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -17,12 +18,12 @@ __all__ = ["ensure_java"]
 _ABSENT_MODULE = "--add-modules=jdk.incubator.vector"
 
 _WRAPPER = """#!/bin/sh
-# Runs {java} without the module that this runtime does not have.
+# Runs Java without the module that this runtime does not have.
 for argument do
     shift
     [ "$argument" = "{absent}" ] || set -- "$@" "$argument"
 done
-exec "{java}" "$@"
+exec {java} "$@"
 """
 
 
@@ -56,15 +57,26 @@ def _wrapped_runtime() -> Path:
         ) from None
     home = _private_folder() / "java"
     wrapper = home / "bin" / "java"
-    text = _WRAPPER.format(java=JAVA, absent=_ABSENT_MODULE)
+    text = _WRAPPER.format(java=shlex.quote(str(JAVA)), absent=_ABSENT_MODULE)
     if not (wrapper.exists() and wrapper.read_text() == text):
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         # Renamed into place: another job may be starting with the same file.
         with tempfile.NamedTemporaryFile("w", dir=wrapper.parent, delete=False) as temporary:
             temporary.write(text)
-        os.chmod(temporary.name, 0o700)
+        os.chmod(temporary.name, 0o755)  # noqa: S103 - as bin/java is everywhere
         os.replace(temporary.name, wrapper)
     return home
+
+
+def main() -> None:
+    """Print the JAVA_HOME to use: ``JAVA_HOME=$(python -m yt8m_spark.jre) spark-submit ...``."""
+    try:
+        ensure_java()
+    except InputError as error:
+        print(f"jre: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    java = shutil.which("java")
+    print(os.environ.get("JAVA_HOME") or Path(str(java)).resolve().parents[1])
 
 
 def _private_folder() -> Path:
@@ -74,3 +86,7 @@ def _private_folder() -> Path:
         return inside
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "yt8m_spark"
+
+
+if __name__ == "__main__":
+    main()

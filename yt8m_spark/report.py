@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 __all__ = ["TABLE_METRICS", "figures_table"]
@@ -20,14 +21,19 @@ def figures_table(
     rows: Mapping[str, Mapping[str, float]], heads: Sequence[str] = tuple(TABLE_METRICS)
 ) -> str:
     """Text table of ``rows``, metrics by name, in percent; the best of each column is starred."""
-    width = max(len("recipe"), *(len(name) for name in rows))
-    best = {h: max(row[TABLE_METRICS[h]] for row in rows.values()) for h in heads}
+    width = max(map(len, ("recipe", *rows)))
+    best = {h: _best([row[TABLE_METRICS[h]] for row in rows.values()]) for h in heads}
     lines = ["  ".join([f"{'recipe':<{width}}", *(f"{h:>7}" for h in heads)])]
     lines.append("  ".join(["-" * width, *("-" * 7 for _ in heads)]))
     for name, row in rows.items():
         cells = [_cell(row[TABLE_METRICS[h]], best[h]) for h in heads]
         lines.append("  ".join([f"{name:<{width}}", *cells]).rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _best(figures: Sequence[float]) -> float:
+    """Highest of ``figures`` that could be taken; the others are NaN."""
+    return max((f for f in figures if not math.isnan(f)), default=math.nan)
 
 
 def _cell(value: float, best: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from yt8m_spark.jre import ensure_java
@@ -27,6 +28,9 @@ LOCAL_DEFAULTS = {
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
 }
 
+# How much Spark logs: see resources/log4j2.properties. DEBUG, INFO, WARN, ERROR bring it back.
+_LOG_LEVEL = "YT8M_SPARK_LOG_LEVEL"
+
 _EVERYWHERE = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}
 
 
@@ -35,10 +39,11 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     """Start, or join, the Spark session of job ``name``; stop it afterwards if started here.
 
     Under spark-submit, on Databricks and with ``SPARK_REMOTE`` (Spark Connect) set, the session
-    is the one that these give. Otherwise it is ``local[*]`` of this machine.
+    is the one that these give. Otherwise it is ``local[*]`` of this machine. Databricks stops its
+    sessions itself.
     """
     _one_python_and_one_thread_a_task()
-    joined = SparkSession.getActiveSession()
+    joined = _session_of_this_process()
     builder = SparkSession.builder.appName(name)
     if joined is None and not _given_by_environment():
         ensure_java()
@@ -47,14 +52,24 @@ def spark_session(name: str) -> Iterator[SparkSession]:
         builder = builder.config("spark.driver.extraJavaOptions", options)
         for key, value in LOCAL_DEFAULTS.items():
             builder = builder.config(key, value)
+    if joined is None and "SPARK_REMOTE" not in os.environ:
+        builder = builder.config("spark.log.level", os.environ.get(_LOG_LEVEL, "FATAL"))
     spark = builder.getOrCreate()
     for key, value in _EVERYWHERE.items():
         spark.conf.set(key, value)
     try:
         yield spark
     finally:
-        if joined is None:
+        if joined is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
             spark.stop()
+
+
+def _session_of_this_process() -> SparkSession | None:
+    """The session that is there already, if only in another thread, where it is not "active"."""
+    try:
+        return SparkSession.active()
+    except PySparkRuntimeError:
+        return None
 
 
 def _given_by_environment() -> bool:

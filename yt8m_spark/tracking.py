@@ -17,6 +17,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
+from yt8m_spark.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -69,13 +71,21 @@ def tracked_run(
 
     ``uri`` defaults to ``MLFLOW_TRACKING_URI``, then to Databricks where the job runs there, then
     to ``mlflow.db`` in the working folder, which ``mlflow ui`` shows.
+
+    Raises
+    ------
+    InputError
+        If the store at ``uri`` cannot be opened.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
-    client = MlflowClient(tracking_uri=uri)
     tags = {"mlflow.runName": name, "mlflow.source.name": "yt8m_spark"}
     if parent_run_id:
         tags[_PARENT] = parent_run_id
-    run = client.create_run(_experiment_id(client, experiment, uri), run_name=name, tags=tags)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        run = client.create_run(_experiment_id(client, experiment, uri), run_name=name, tags=tags)
+    except MlflowException as error:
+        raise InputError("cannot open MLflow store", where=uri, found=error) from error
     tracked = TrackedRun(run.info.run_id, client)
     status = "FAILED"
     try:

@@ -148,6 +148,14 @@ def test_frames_of_protobuf_are_read(sequence):
     assert_is_the_frames(decode_frames(data))
 
 
+def with_frame_list(pb, content):
+    """Frame-level record whose list ``rgb`` is the message ``content``."""
+    context = pb.Features()
+    fill_context(context)
+    entry = encode_bytes(1, encode_bytes(1, b"rgb") + encode_bytes(2, content))
+    return encode_bytes(1, context.SerializeToString()) + encode_bytes(2, entry)
+
+
 def test_frames_with_headers_that_differ_are_read(pb):
     width = 16
     frames = codes(3, width)
@@ -156,13 +164,27 @@ def test_frames_with_headers_that_differ_are_read(pb):
     merged = encode_bytes(
         1, encode_bytes(1, b"") + encode_bytes(1, encode_bytes(1, bytes(frames[2])))
     )
-    content = encode_bytes(1, encode_bytes(1, b"rgb") + encode_bytes(2, plain + unknown + merged))
-    context = pb.Features()
-    fill_context(context)
-    data = encode_bytes(1, context.SerializeToString()) + encode_bytes(2, content)
+    data = with_frame_list(pb, plain + unknown + merged)
     parsed = pb.SequenceExample.FromString(data).feature_lists.entry["rgb"].feature
     assert [one.bytes_list.value[0] for one in parsed] == [frame.tobytes() for frame in frames]
     assert_array_equal(decode_frames(data).features["rgb"], frames)
+
+
+def test_frames_that_all_end_in_an_unknown_field_are_read(pb):
+    frames = codes(3, 4)
+    content = b"".join(
+        encode_bytes(1, encode_bytes(1, encode_bytes(1, frame.tobytes())) + b"\x78\x05")
+        for frame in frames
+    )
+    assert_array_equal(decode_frames(with_frame_list(pb, content)).features["rgb"], frames)
+
+
+def test_frames_of_different_width_in_messages_of_one_length_are_refused(pb):
+    six = encode_bytes(1, encode_bytes(1, encode_bytes(1, b"abcdef")))
+    four = encode_bytes(1, encode_bytes(1, encode_bytes(1, b"abcd")) + b"\x78\x05")
+    assert len(six) == len(four)
+    with pytest.raises(InputError, match="frame 1, expected 6 bytes, found 4"):
+        decode_frames(with_frame_list(pb, six + four))
 
 
 def test_frames_that_look_like_headers_are_only_bytes(pb):

@@ -88,6 +88,11 @@ def test_malformed_message_is_refused(data, message):
         list(fields(whole(data)))
 
 
+def test_field_may_not_run_into_what_follows_its_message():
+    with pytest.raises(WireError, match=r"runs past the end of its message .*, found 4"):
+        list(fields(Span(b"\x0a\x04abcd", 0, 4)))
+
+
 def test_integers_packed_unpacked_and_mixed_keep_their_order():
     data = encode_bytes(1, b"\x01\x02") + b"\x08\x03" + encode_bytes(1, b"\xac\x02")
     assert_array_equal(ints(whole(data)), [1, 2, 3, 300])

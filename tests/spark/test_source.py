@@ -244,6 +244,20 @@ def test_width_is_that_of_the_first_video_with_a_frame(tmp_path):
         rows(path)
 
 
+def test_widths_agree_between_shards_and_after_many_videos_without_a_frame(tmp_path):
+    silent, two = make_frames(0, n_frames=1), make_frames(3)
+    five = make_frames(4, features={**two.features, "audio": np.ones((3, 5), np.uint8)})
+    for name, records in (("a", [silent]), ("b", [two]), ("c", [silent, five])):
+        write(tmp_path, f"{name}.tfrecord", records)
+    with pytest.raises(
+        InputError, match=r"'audio' has .*c\.tfrecord, record 1, expected 2, found 5"
+    ):
+        rows(tmp_path)
+    path = write(tmp_path, "x.tfrecord", [*[silent] * 100, two, five])
+    with pytest.raises(InputError, match=r"'audio' has .*, record 101, expected 2, found 5"):
+        rows(path)
+
+
 def test_n_frames_does_not_depend_on_the_projection(tmp_path):
     path = write(tmp_path, "x.tfrecord", [make_frames(1)])
     schema = StructType(
@@ -257,7 +271,7 @@ def test_vocabulary_admits_its_labels_only(tmp_path):
     good = [make_video(0, labels=np.array([2, 0])), make_video(1, labels=np.array([], int))]
     path = write(tmp_path, "x.tfrecord", good)
     assert [row["labels"] for row in rows(path, vocabulary=str(tmp_path / "v.csv"))] == [[2, 0], []]
-    path = write(tmp_path, "x.tfrecord", [*good, make_video(2, labels=np.array([1, 3, 4]))])
+    path = write(tmp_path, "x.tfrecord", [*good, make_video(2, labels=np.array([3, 1, 4]))])
     line = r"not in the vocabulary in .*x\.tfrecord, record 2, expected one of 3 entities, found 3$"
     with pytest.raises(InputError, match=line):
         rows(path, vocabulary=str(tmp_path / "v.csv"))
@@ -270,6 +284,14 @@ def test_label_that_is_no_entity_is_refused(tmp_path, label):
     with pytest.raises(
         InputError, match=rf"'labels' in {path}, record 2, expected .* found {label}"
     ):
+        rows(path)
+
+
+def test_records_of_later_batches_keep_their_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(records_module, "_VIDEOS_A_BATCH", 2)
+    bad = make_video(4, labels=np.array([-1]))
+    path = write(tmp_path, "x.tfrecord", [*map(make_video, range(3)), bad])
+    with pytest.raises(InputError, match=r"record 3, expected .* found -1"):
         rows(path)
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pyspark.errors import PySparkException
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DoubleType, StructType
 from sklearn.decomposition import PCA
 
 from yt8m_spark.core.moments import moments_of
@@ -105,7 +105,7 @@ def test_the_features_table_has_its_schema_and_keeps_ids_and_labels(spark, fitte
 def test_vectors_and_doubles_give_the_same_features(spark, fitted):
     rows = make_rows(6)
     schema = StructType(videos_schema([]).fields).add("mean_rgb", VectorUDT())
-    schema.add("mean_audio", "array<double>")
+    schema.add("mean_audio", ArrayType(DoubleType()))
     videos = [
         (f"v{i:03d}", [], 300, Vectors.dense(row[:3].tolist()), row[3:].tolist())
         for i, row in enumerate(rows)

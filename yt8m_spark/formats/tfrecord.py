@@ -123,11 +123,12 @@ def _read_record(file: IO[bytes], where: str, *, first: bool) -> bytes | None:
         return None
     length = _length(header)
     if first and length is None:
-        raise InputError("not a TFRecord file", where=where, expected="a length and its CRC")
+        expected, found = "a length of 8 bytes and its CRC", header[: _HEADER.size].hex(" ")
+        raise InputError("not a TFRecord file", where=where, expected=expected, found=found)
     if len(header) < _HEADER.size:
         raise _cut_short("header", where, _HEADER.size, len(header))
     if length is None:
-        raise InputError("length of a record is corrupt (its CRC differs)", where=where)
+        raise _corrupt("length", where, header[:8], header[8:])
     if length > _LONGEST_RECORD:
         expected = f"at most {_LONGEST_RECORD} bytes"
         raise InputError("record is too long", where=where, expected=expected, found=length)
@@ -138,7 +139,7 @@ def _read_record(file: IO[bytes], where: str, *, first: bool) -> bytes | None:
     if len(footer) < _FOOTER.size:
         raise _cut_short("checksum", where, _FOOTER.size, len(footer))
     if _FOOTER.unpack(footer)[0] != masked_crc32c(data):
-        raise InputError("data of a record are corrupt (their CRC differs)", where=where)
+        raise _corrupt("data", where, data, footer)
     return data
 
 
@@ -159,6 +160,15 @@ def _read_up_to(file: IO[bytes], size: int) -> bytes:
         chunks.append(chunk)
         size -= len(chunk)
     return b"".join(chunks)
+
+
+def _corrupt(part: str, where: str, covered: bytes, stored: bytes) -> InputError:
+    return InputError(
+        f"{part} of a record corrupt",
+        where=where,
+        expected=f"masked CRC {_FOOTER.unpack(stored)[0]:08x}",
+        found=f"{masked_crc32c(covered):08x}",
+    )
 
 
 def _cut_short(part: str, where: str, expected: int, found: int) -> InputError:

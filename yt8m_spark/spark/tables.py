@@ -31,7 +31,8 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
         raise InputError("no table here", where=path, expected="Parquet files", found="none")
     if local.is_dir():
         _check_files(local)
-    return spark.read.parquet(path)
+    # Spark may stand in another folder than we do.
+    return spark.read.parquet(path if "://" in path else str(local.resolve()))
 
 
 def read_input(
@@ -51,7 +52,7 @@ def read_input(
 def count_videos(spark: SparkSession, source: str) -> int | None:
     """About how many videos `read_input` will give; None if that takes reading them."""
     if _is_table(Path(source)):
-        return spark.read.parquet(source).count()
+        return read_table(spark, source).count()
     return estimate_records(match_shards(source))
 
 

@@ -1,0 +1,215 @@
+"""Exit status, JSON line and one-line errors of a job. What the jobs do is tested in tests/jobs."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from yt8m_spark.config import option
+from yt8m_spark.errors import InputError
+from yt8m_spark.job import JobResult, run_job, user_error
+
+JAVA = ("\tat ", "java", "Traceback", "SQLSTATE", "py4j")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of a job."""
+
+    output: str = option("where to", "out")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a job of one function; returns its exit status, stdout and stderr."""
+
+    def run(main, *argv):
+        with pytest.raises(SystemExit) as ended:
+            run_job("some_job", Config, main, list(argv))
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+def failing(error):
+    def main(config):
+        raise error
+
+    return main
+
+
+def raise_input_error(batches):
+    for _ in batches:
+        raise InputError("record is cut short", where="a.tfrecord, record 17", found=3)
+    yield from ()
+
+
+def raise_key_error(batches):
+    for _ in batches:
+        {}["no_such_feature"]
+    yield from ()
+
+
+def test_a_job_that_ends_well_prints_its_result_last_and_exits_with_0(run):
+    def main(config):
+        print("more of the job's own")
+        return JobResult({"table": config.output}, {"n_videos": 3, "map": 0.5}, "abc")
+
+    status, out, err = run(main, "--output", "there")
+    assert status == 0
+    assert json.loads(out.splitlines()[-1]) == {
+        "job": "some_job",
+        "outputs": {"table": "there"},
+        "metrics": {"n_videos": 3, "map": 0.5},
+        "mlflow_run_id": "abc",
+    }
+    assert err == ""
+
+
+def test_figures_that_json_does_not_know_are_null(run):
+    metrics = {"nan": float("nan"), "inf": float("inf"), "minus": -np.inf, "zero": 0.0}
+    _, out, _ = run(lambda config: JobResult({}, metrics))
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    parsed = json.loads(out, parse_constant=refuse)
+    assert parsed["metrics"] == {"nan": None, "inf": None, "minus": None, "zero": 0.0}
+    assert parsed["mlflow_run_id"] is None
+
+
+def test_figures_may_be_numpy_s(run):
+    metrics = {"a": np.float32(0.5), "b": np.float64(0.25), "c": np.int64(3)}
+    status, out, _ = run(lambda config: JobResult({}, metrics))
+    assert status == 0
+    assert json.loads(out)["metrics"] == {"a": 0.5, "b": 0.25, "c": 3}
+
+
+def test_an_input_at_fault_is_one_line_and_exit_status_2(run):
+    status, out, err = run(failing(InputError("no such file", where="a\nb")))
+    assert (status, out, err) == (2, "", "some_job: error: no such file in a b\n")
+
+
+def test_an_input_at_fault_is_found_behind_the_error_it_caused(run):
+    error = RuntimeError("stage failed")
+    error.__cause__ = InputError("no such file")
+    assert run(failing(error)) == (2, "", "some_job: error: no such file\n")
+
+
+def test_an_option_at_fault_is_one_line_and_exit_status_2(run):
+    status, out, err = run(failing(AssertionError("must not run")), "--outptu", "x")
+    assert (status, out) == (2, "")
+    assert err.startswith("some_job: error: ")
+    assert "--outptu" in err
+    assert err.count("\n") == 1
+
+
+def test_help_exits_with_0(run):
+    status, out, _ = run(failing(AssertionError("must not run")), "--help")
+    assert status == 0
+    assert "--output" in out
+
+
+def test_a_fault_of_ours_shows_its_stack_and_exit_status_1(run):
+    status, out, err = run(failing(KeyError("rgb")))
+    assert (status, out) == (1, "")
+    assert err.startswith("Traceback (most recent call last):")
+    assert "in main" in err
+    assert err.endswith("some_job: failed: 'rgb'\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "last"), [(ValueError(), "ValueError()"), (ValueError("\n\n a\nb"), "a")]
+)
+def test_a_fault_is_named_by_its_first_line_or_its_type(run, error, last):
+    status, _, err = run(failing(error))
+    assert status == 1
+    assert err.splitlines()[-1] == f"some_job: failed: {last}"
+
+
+def test_a_plain_value_error_is_a_fault_of_ours(run):
+    assert run(failing(ValueError("shapes (2,) and (3,) do not match")))[0] == 1
+
+
+def test_an_interrupted_job_exits_as_the_shell_expects(run):
+    assert run(failing(KeyboardInterrupt()))[0] == 128 + 2  # SIGINT
+
+
+ACTIONS = {
+    "collect": lambda df, path: df.collect(),
+    "to arrow": lambda df, path: df.toArrow(),
+    "write": lambda df, path: df.write.parquet(path),
+    "iterate": lambda df, path: list(df.toLocalIterator()),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_input_at_fault_in_a_task_is_one_line(spark, run, tmp_path, action):
+    bad = spark.range(2).mapInArrow(raise_input_error, "id long")
+    done = run(lambda config: ACTIONS[action](bad, str(tmp_path / "t")))
+    line = "record is cut short in a.tfrecord, record 17, found 3"
+    assert done == (2, "", f"some_job: error: {line}\n")
+
+
+@pytest.mark.parametrize("action", ["collect", "iterate"])
+def test_a_fault_of_ours_in_a_task_shows_the_task_s_stack_without_java(
+    spark, run, tmp_path, action
+):
+    bad = spark.range(2).mapInArrow(raise_key_error, "id long")
+    status, _, err = run(lambda config: ACTIONS[action](bad, str(tmp_path / "t")))
+    assert status == 1
+    assert err.count("Traceback") == 1
+    assert "in raise_key_error" in err
+    assert "KeyError: 'no_such_feature'" in err
+    assert "\tat " not in err
+    assert "java:" not in err
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        (lambda spark, path: spark.read.parquet(f"{path}/nowhere"), "Path does not exist: file:/"),
+        (lambda spark, path: spark.range(1).select("rgb"), "name `rgb` cannot be resolved"),
+        (lambda spark, path: spark.range(1).filter("id >< 3"), "Syntax error at or near '>'"),
+        (lambda spark, path: spark.range(1).write.parquet(path), "already exists"),
+    ],
+)
+def test_what_spark_cannot_analyse_is_one_line(spark, run, tmp_path, query, part):
+    status, out, err = run(lambda config: query(spark, str(tmp_path)))
+    assert (status, out) == (2, "")
+    assert err.startswith("some_job: error: [")
+    assert part in err
+    assert err.count("\n") == 1
+    assert not [word for word in JAVA if word in err]
+
+
+def test_a_damaged_table_is_one_line_with_its_path(spark, run, tmp_path):
+    path = tmp_path / "part.parquet"
+    pa.parquet = pytest.importorskip("pyarrow.parquet")
+    pa.parquet.write_table(pa.table({"id": list(range(1000))}), path, compression="none")
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36  # the header of the page; the footer, read first, is whole
+    path.write_bytes(content)
+    status, _, err = run(lambda config: spark.read.parquet(str(path)).collect())
+    assert status == 2
+    assert err.count("\n") == 1
+    assert str(path) in err
+    assert not [word for word in JAVA if word in err]
+
+
+def test_other_errors_are_no_user_error():
+    assert user_error(RuntimeError("InputError: of somebody else")) is None
+
+
+def test_a_real_job_tells_a_missing_input_in_one_line(run_job, tmp_path):
+    arguments = ("--input", "nowhere.parquet", "--output", "out", "--model", "gone")
+    done = run_job("predict", *arguments, environment={"MLFLOW_TRACKING_URI": ""})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("predict: error: ")
+    assert not [word for word in JAVA if word in last]
