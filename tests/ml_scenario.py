@@ -78,5 +78,6 @@ def run(spark, folder):
 
 if __name__ == "__main__":
     session = SparkSession.builder.remote("local[2]").getOrCreate()
+    session.conf.set("spark.sql.shuffle.partitions", "2")
     print(run(session, sys.argv[1]))
     session.stop()

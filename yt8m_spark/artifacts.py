@@ -114,7 +114,8 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type] - no array is called allow_pickle
+        # mypy: no array is called allow_pickle
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     os.replace(temporary, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pyspark.errors import AnalysisException
+from pyspark.logger import PySparkLogger
 
 from yt8m_spark.config import load_config
 from yt8m_spark.errors import InputError
@@ -26,6 +28,9 @@ _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] (.+)")
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)
 _JAVA_FRAME = re.compile(r"^\s+(at [\w.$/]+\(.*|\.\.\. \d+ more)\n?", re.MULTILINE)
 _SQLSTATE = re.compile(r"\s*SQLSTATE: \w+.*")
+
+# Where PySpark tells of each error on stderr as JSON with a page of Java in it; we tell it once.
+_QUERY_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ def run_job(
     The last line of stdout is the result as one JSON object. Exit status: 0 when the output is
     complete, 2 for input or options at fault (told in one line on stderr), 1 for a fault of ours.
     """
+    for logger in _QUERY_LOGGERS:
+        PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         config = load_config(config_type, sys.argv[1:] if argv is None else argv, job=name)
         result = main(config)

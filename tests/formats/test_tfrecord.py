@@ -135,8 +135,8 @@ def test_truncated_file_is_refused_after_its_whole_records(tmp_path, size, part)
     [
         (SECOND + 3, rf"length of a record is corrupt .*record 1, byte {SECOND}"),
         (SECOND + 9, rf"length of a record is corrupt .*record 1, byte {SECOND}"),
-        (SECOND + 13, rf"data of a record are corrupt .*record 1, byte {SECOND}"),
-        (THIRD + 40, rf"data of a record are corrupt .*record 2, byte {THIRD}"),
+        (SECOND + 13, rf"data of a record is corrupt .*record 1, byte {SECOND}"),
+        (THIRD + 40, rf"data of a record is corrupt .*record 2, byte {THIRD}"),
     ],
 )
 def test_changed_bit_is_refused(tmp_path, position, message):

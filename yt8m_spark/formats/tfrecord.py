@@ -164,7 +164,7 @@ def _read_up_to(file: IO[bytes], size: int) -> bytes:
 
 def _corrupt(part: str, where: str, covered: bytes, stored: bytes) -> InputError:
     return InputError(
-        f"{part} of a record corrupt",
+        f"{part} of a record is corrupt",
         where=where,
         expected=f"masked CRC {_FOOTER.unpack(stored)[0]:08x}",
         found=f"{masked_crc32c(covered):08x}",

@@ -43,8 +43,8 @@ def column_moments(
     """Moments of the array<float> ``columns``, set side by side, over all rows, in one pass.
 
     Each partition gives one state of 8 D² bytes (8 MiB at D = 1,024, 411 MB at D = 7,168). Tasks
-    merge them, two in memory at a time, and the driver receives one. They are merged in the order
-    of the partitions' numbers, so a given partitioning gives the same bits each time.
+    merge them, two in memory at a time, and the driver receives one. Their order hangs on the
+    partitions' numbers alone, so a given partitioning gives the same bits each time.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,8 +30,7 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
         raise InputError("no such table", where=path)
     if local.is_dir() and not any(local.rglob("*.parquet")):
         raise InputError("no table here", where=path, expected="Parquet files", found="none")
-    if local.is_dir():
-        _check_files(local)
+    _check_files(sorted(local.rglob("*.parquet")) if local.is_dir() else [local])
     # Spark may stand in another folder than we do.
     return spark.read.parquet(path if "://" in path else str(local.resolve()))
 
@@ -65,10 +65,12 @@ def _is_table(path: Path) -> bool:
     return path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet")))
 
 
-def _check_files(folder: Path) -> None:
+def _check_files(paths: Iterable[Path]) -> None:
     """Refuse a damaged Parquet file here: Spark would tell of it in a page of Java."""
-    for path in sorted(folder.rglob("*.parquet")):
+    for path in paths:
         try:
             pq.read_metadata(path)
+        except FileNotFoundError:
+            continue  # on storage that only Spark sees
         except (OSError, ValueError) as error:
             raise InputError("not a Parquet file", where=str(path), found=error) from None

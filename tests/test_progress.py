@@ -1,0 +1,158 @@
+"""Counts of tasks and the bar over them. That tasks of Spark count is tested in tests/spark."""
+
+import os
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from yt8m_spark import progress
+from yt8m_spark.progress import Heartbeat, step, watch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "heartbeats")
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """Look at the counts, and draw the bar, a hundred times a second."""
+    monkeypatch.setattr(progress, "_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_interval", lambda: 0.01)
+
+
+def count(folder, key, n):
+    heartbeat = Heartbeat(folder, key)
+    heartbeat.advance(n)
+    heartbeat.flush()
+
+
+def last_bar(printed):
+    return re.split(r"[\r\n]+", printed.strip())[-1]
+
+
+def wait_for(condition):
+    limit = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+def test_a_task_adds_up_its_own_units(folder):
+    heartbeat = Heartbeat(folder, "0")
+    for n in (1, 2, 4):
+        heartbeat.advance(n)
+    heartbeat.flush()
+    assert (Path(folder) / "0").read_text() == "7"
+    assert os.listdir(folder) == ["0"]
+
+
+def test_a_task_that_runs_again_replaces_its_count(folder):
+    count(folder, "0", 5)
+    count(folder, "1", 10)
+    count(folder, "0", 3)
+    assert progress._sum_of_counts(folder) == 3 + 10
+
+
+def test_counts_are_written_at_most_once_a_second(folder, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    heartbeat = Heartbeat(folder, "0")
+    told = []
+    for now[0] in (100.0, 100.5, 101.0, 101.5, 102.0, 103.0):
+        heartbeat.advance(1)
+        told.append(int((Path(folder) / "0").read_text()))
+    assert told == [1, 1, 1, 4, 4, 6]
+
+
+def test_the_sum_passes_over_what_is_no_count(folder):
+    count(folder, "0", 5)
+    (Path(folder) / "1").write_text("")  # just being made
+    (Path(folder) / "2").write_text("half a")
+    (Path(folder) / "3").mkdir()
+    (Path(folder) / ".0.77").write_text("1000")  # about to replace 0
+    assert progress._sum_of_counts(folder) == 5
+
+
+def test_no_task_has_counted_before_the_first(folder):
+    assert progress._sum_of_counts(folder) == 0
+
+
+def test_the_bar_ends_at_the_total(folder, capsys):
+    with watch(folder, 30, "train", " entities") as given:
+        assert given == folder
+        count(folder, "0", 10)
+        count(folder, "1", 20)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.match(r"train: 100%.*30\.0/30\.0 .* entities", last_bar(printed.err))
+
+
+def test_the_bar_moves_while_the_work_is_under_way(folder, capsys, fast):
+    seen = []
+
+    def shown():
+        seen.append(capsys.readouterr().err)
+        return "50%" in "".join(seen)
+
+    with watch(folder, 30, "train"):
+        count(folder, "0", 15)
+        wait_for(shown)
+
+
+def test_the_bar_falls_back_when_a_task_starts_again(folder, capsys, fast):
+    with watch(folder, 30, "train"):
+        count(folder, "0", 30)
+        wait_for(lambda: "100%" in capsys.readouterr().err)
+        count(folder, "0", 15)
+    assert "50%" in last_bar(capsys.readouterr().err)
+
+
+def test_without_a_total_the_bar_tells_how_many(folder, capsys):
+    with watch(folder, None, "read"):
+        count(folder, "0", 12)
+    assert re.match(r"read: 12\.0 videos \[", last_bar(capsys.readouterr().err))
+
+
+def test_counts_of_an_earlier_watch_do_not_count(folder, capsys):
+    count(folder, "0", 1000)
+    with watch(folder, 10, "train"):
+        count(folder, "1", 5)
+    assert "50%" in last_bar(capsys.readouterr().err)
+    assert not Path(folder).exists()
+
+
+def test_when_the_work_fails_its_error_comes_out_and_nothing_stays(folder, capsys):
+    n_threads = threading.active_count()
+    with pytest.raises(RuntimeError, match="mid-way"), watch(folder, 10, "train"):
+        raise RuntimeError("mid-way")
+    assert threading.active_count() == n_threads
+    assert not Path(folder).exists()
+
+
+def test_a_step_tells_its_name_and_its_seconds_on_stderr(capsys, monkeypatch):
+    times = iter([10.0, 12.34])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    with step("fit whitening"):
+        assert capsys.readouterr().err == "fit whitening ...\n"
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "fit whitening: 2.3 s\n")
+
+
+def test_a_step_that_fails_does_not_say_that_it_is_done(capsys):
+    with pytest.raises(RuntimeError, match="mid-way"), step("fit whitening"):
+        raise RuntimeError("mid-way")
+    assert capsys.readouterr().err == "fit whitening ...\n"
+
+
+def test_a_log_file_gets_few_bars_and_a_terminal_many(monkeypatch):
+    intervals = {}
+    for is_terminal in (True, False):
+        monkeypatch.setattr(
+            progress.sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal
+        )
+        intervals[is_terminal] = progress._interval()
+    assert intervals[True] <= 1 < intervals[False]
