@@ -19,6 +19,7 @@ from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_predictions
+from yt8m_spark.spark.provenance import check_same_whitening
 from yt8m_spark.spark.reports import named_entities, save_evaluation
 from yt8m_spark.spark.scoring import evaluate_model
 from yt8m_spark.spark.tables import read_table
@@ -63,6 +64,7 @@ def _evaluate(run: Run, config: Config) -> Evaluation:
         with step("evaluate predictions"):
             table = read_table(run.spark, config.predictions)
             return evaluate_predictions(table, entities=entities)
+    check_same_whitening(str(config.input), str(config.model))
     features = read_table(run.spark, str(config.input))
     with watch(run.heartbeats, features.count(), "evaluate model") as heartbeats:
         return evaluate_model(features, str(config.model), entities=entities, heartbeats=heartbeats)

@@ -16,6 +16,7 @@ from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.provenance import mark_features
 from yt8m_spark.spark.tables import count_videos, read_input, read_table
 from yt8m_spark.spark.whitening import normalize_videos
 
@@ -37,6 +38,7 @@ def main(config: Config) -> JobResult:
         with watch(run.heartbeats, total, "normalise videos") as heartbeats:
             features = normalize_videos(videos, config.whitening, heartbeats=heartbeats)
             features.write.mode("overwrite").parquet(run.folder)
+        mark_features(run.folder, config.whitening)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"features": config.output})
 

@@ -16,6 +16,7 @@ from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.provenance import check_same_whitening
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.tables import read_table
 
@@ -37,6 +38,7 @@ class Config(JobConfig):
 def main(config: Config) -> JobResult:
     """Read, score, write."""
     with open_run("predict", config, [config.input, config.model]) as run:
+        check_same_whitening(config.input, config.model)
         features = read_table(run.spark, config.input)
         with watch(run.heartbeats, features.count(), "score videos") as heartbeats:
             predictions = predict(features, config.model, config.top_k, heartbeats=heartbeats)

@@ -21,6 +21,7 @@ from yt8m_spark.core.training import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.provenance import whitening_of
 from yt8m_spark.spark.tables import read_table
 from yt8m_spark.spark.training import prepare_shards, train_entities
 
@@ -79,7 +80,7 @@ def main(config: Config) -> JobResult:
             options=config.options(),
             entities=None if config.entities is None else parse_entities(config.entities),
             block_size=config.block_size,
-            description={"input": config.input},
+            description={"input": config.input, "whitening": whitening_of(config.input)},
         )
         run.log_metrics(trained._asdict())
     shutil.rmtree(work)

@@ -22,6 +22,7 @@ from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import Recipe
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
+from yt8m_spark.spark.provenance import mark_features, whitening_of
 from yt8m_spark.spark.reports import save_evaluation
 from yt8m_spark.spark.schemas import frame_features, video_features
 from yt8m_spark.spark.scoring import evaluate_model
@@ -100,12 +101,14 @@ class Pipeline:
             with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
                 features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)
                 features.write.parquet(self._path("features", recipe.feature_set, split))
+            mark_features(self._path("features", recipe.feature_set, split), whitening_folder)
         return whitening.explained_variance_ratio
 
     def train(self, recipe: Recipe) -> Trained:
         """Train the model of ``recipe``."""
         shared = self._path("work", recipe.feature_set)
-        data = prepare_shards(self._table("features", recipe.feature_set, "train"), shared)
+        features = self._path("features", recipe.feature_set, "train")
+        data = prepare_shards(read_table(self._spark, features), shared)
         trained = train_entities(
             self._spark,
             data,
@@ -115,7 +118,7 @@ class Pipeline:
             n_experts=self._options.n_experts,
             options=self._options.training,
             block_size=self._options.block_size,
-            description={"recipe": recipe.name},
+            description={"recipe": recipe.name, "whitening": whitening_of(features)},
         )
         shutil.rmtree(self._path("work", recipe.name))
         return trained

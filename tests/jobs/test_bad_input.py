@@ -214,3 +214,20 @@ def test_a_user_sees_one_line_and_no_java(run_job, frame_shards, tmp_path):
     for trace in ("Traceback", "\tat ", "org.apache", "Exception", "ERROR"):
         assert trace not in finished.stderr, finished.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_features_of_another_whitening_than_the_model_s(job, video_shards, tmp_path):
+    for ridge in ("1", "2"):
+        made = (f"w{ridge}", f"f{ridge}")
+        job("fit_whitening", "--input", video_shards, f"--output={made[0]}", "--ridge", ridge)
+        job(
+            "normalize_videos",
+            "--input",
+            video_shards,
+            f"--whitening={made[0]}",
+            f"--output={made[1]}",
+        )
+    assert job("train_entities", "--input=f1", "--output=model", "--epochs=1").status == 0
+    for name in ("predict", "evaluate"):
+        finished = job(name, "--model=model", "--input=f2", "--output=out")
+        refused(finished, tmp_path, "another whitening", "f2")

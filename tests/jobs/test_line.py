@@ -61,6 +61,9 @@ def test_the_stages_one_by_one_from_frames_to_metrics(job, frame_shards, tmp_pat
         described = json.loads((tmp_path / f"model_{loss}/model.json").read_text())
         assert described["loss"] == loss
         assert described["n_features"] == 16
+        digest = json.loads((tmp_path / "whitening/whitening.json").read_text())["digest"]
+        assert described["whitening"] == digest
+        assert described["versions"].keys() == {"yt8m_spark", "pyspark", "numpy"}
         rows = pq.read_table(tmp_path / f"model_{loss}/entities")
         assert sorted(rows["entity"].to_pylist()) == [0, 1, 2]
         assert rows["n_positives"].to_pylist() == [20, 20, 20]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyspark
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
@@ -174,7 +175,11 @@ def _gather_model(
         "n_entities": len(plan.entities),
         "n_videos": shards.n_videos,
         "options": plan.options.__dict__,
-        "yt8m_spark": __version__,
+        "versions": {
+            "yt8m_spark": __version__,
+            "pyspark": pyspark.__version__,
+            "numpy": np.__version__,
+        },
         **description,
     }
     save_json(Path(folder) / "model.json", described)

@@ -1,0 +1,49 @@
+"""Which whitening a features table came from, so that a model never scores another one's features.
+
+The table's folder holds ``_whitening.json``, which readers of Parquet pass over; a model's
+description repeats the digest. Tables from elsewhere have none, and are taken as they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.errors import InputError
+from yt8m_spark.spark.models import read_description
+from yt8m_spark.spark.whitening import load_whitening
+
+__all__ = ["check_same_whitening", "mark_features", "whitening_of"]
+
+_MARK = "_whitening.json"
+
+
+def mark_features(features_folder: str, whitening_folder: str) -> None:
+    """Note in ``features_folder`` by which whitening the table was made."""
+    whitening, columns = load_whitening(whitening_folder)
+    save_json(Path(features_folder) / _MARK, {"digest": whitening.digest, "columns": columns})
+
+
+def whitening_of(features_folder: str) -> str | None:
+    """Digest of the whitening of the features table in ``features_folder``; None if not noted."""
+    mark = Path(features_folder) / _MARK
+    return str(load_json(mark)["digest"]) if mark.exists() else None
+
+
+def check_same_whitening(features_folder: str, model_folder: str) -> None:
+    """Refuse features of another whitening than the model was trained on.
+
+    Raises
+    ------
+    InputError
+        If both are known and differ: widths may well agree, and every score would be wrong.
+    """
+    found = whitening_of(features_folder)
+    expected = read_description(model_folder).get("whitening")
+    if found and expected and found != expected:
+        raise InputError(
+            "features are of another whitening than the model's",
+            where=features_folder,
+            expected=f"digest {expected[:12]}",
+            found=found[:12],
+        )
