@@ -14,9 +14,11 @@ from typing import Literal
 
 from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.spark.counted import counted_rows
 from yt8m_spark.spark.source import read_shards
-from yt8m_spark.spark.tables import read_table
+from yt8m_spark.spark.tables import count_videos, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ def main(config: Config) -> JobResult:
         videos = read_shards(
             run.spark, config.input, level=config.level, vocabulary=config.vocabulary
         )
-        videos.write.mode("overwrite").parquet(run.folder)
+        total = count_videos(run.spark, config.input)
+        with watch(run.heartbeats, total, "convert") as heartbeats:
+            counted_rows(videos, heartbeats).write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"table": config.output})
 

@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m_spark.config import option
-from yt8m_spark.core.training import TrainingOptions
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
 from yt8m_spark.report import figures_table
-from yt8m_spark.run import JobConfig, Run, open_run
+from yt8m_spark.run import Run, open_run
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.tracking import tracked_run
+from yt8m_spark.training_config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(TrainingConfig):
     """Run recipes from TFRecords to a table like the paper's Table 3."""
 
     train: str = option("glob of TFRecord shards, or table, to train on")
@@ -36,40 +36,26 @@ class Config(JobConfig):
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
     n_components: int | None = option("PCA components kept (default: all)", None)
     ridge: float = option("added to each variance, as a share of the mean one; ours", 1.0)
-    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
-    learning_rate: float = option("of AdaGrad (§4.3)", 1.0)
-    batch_size: int = option("videos of a mini-batch (§4.3)", 32)
-    epochs: int = option("passes over the videos; ours", 5)
-    l2: float = option("weight of ½|w|² in the loss; ours", 1e-5)
-    initial_accumulator: float = option("where AdaGrad's sum of squares starts; ours", 1e-8)
-    seed: int = option("of the order of videos and of first weights", 0)
-    block_size: int | None = option("entities a task (default: a sixteenth, 16 to 256)", None)
     vocabulary: str | None = option("CSV of the entities that labels may name", None)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        self.options()
+        super().__post_init__()
         if not self.recipes:
             raise ValueError("recipes must name at least one")
         for name in self.recipes:
             parse_recipe(name)
+        if not self.ridge >= 0:
+            raise ValueError(f"ridge must be at least 0, got {self.ridge}")
 
     def options(self) -> RecipeOptions:
         """What all recipes have in common."""
-        training = TrainingOptions(
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            n_epochs=self.epochs,
-            l2=self.l2,
-            initial_accumulator=self.initial_accumulator,
-            seed=self.seed,
-        )
         return RecipeOptions(
             features=self.features,
             n_components=self.n_components,
             ridge=self.ridge,
             n_experts=self.n_experts,
-            training=training,
+            training=self.training_options(),
             block_size=self.block_size,
             vocabulary=self.vocabulary,
         )

@@ -17,52 +17,29 @@ from typing import Literal
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.entity_ids import parse_entities
-from yt8m_spark.core.training import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.run import open_run
 from yt8m_spark.spark.provenance import whitening_of
 from yt8m_spark.spark.tables import read_table
 from yt8m_spark.spark.training import prepare_shards, train_entities
+from yt8m_spark.training_config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(TrainingConfig):
     """Train one logistic, hinge or mixture-of-experts classifier for each entity."""
 
     input: str = option("features table")
     loss: Literal["logistic", "hinge", "moe"] = option("classifier family (§4.3.1-3)", "logistic")
-    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
-    learning_rate: float = option("of AdaGrad (§4.3)", 1.0)
-    batch_size: int = option("videos of a mini-batch (§4.3)", 32)
-    epochs: int = option("passes over the videos; ours", 5)
-    l2: float = option("weight of ½|w|² in the loss; ours", 1e-5)
-    initial_accumulator: float = option("where AdaGrad's sum of squares starts; ours", 1e-8)
-    seed: int = option("of the order of videos and of first weights", 0)
-    block_size: int | None = option("entities a task (default: a sixteenth, 16 to 256)", None)
     entities: str | None = option("ids and ranges: 0-199,305 (default: all labels)", None)
     resume: bool = option("go on with a training that was stopped", False)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        self.options()
-        for name in ("n_experts", "block_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        super().__post_init__()
         if self.entities is not None:
             parse_entities(self.entities)
-
-    def options(self) -> TrainingOptions:
-        """Hyper-parameters of the mapper."""
-        return TrainingOptions(
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            n_epochs=self.epochs,
-            l2=self.l2,
-            initial_accumulator=self.initial_accumulator,
-            seed=self.seed,
-        )
 
 
 def main(config: Config) -> JobResult:
@@ -77,7 +54,7 @@ def main(config: Config) -> JobResult:
             run.folder,
             loss=config.loss,
             n_experts=config.n_experts,
-            options=config.options(),
+            options=config.training_options(),
             entities=None if config.entities is None else parse_entities(config.entities),
             block_size=config.block_size,
             description={"input": config.input, "whitening": whitening_of(config.input)},

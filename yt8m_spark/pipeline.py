@@ -20,6 +20,7 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import Recipe
+from yt8m_spark.spark.counted import counted_rows
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
 from yt8m_spark.spark.provenance import mark_features, whitening_of
@@ -67,8 +68,12 @@ class Pipeline:
             and a recipe needs the frames.
         """
         statistics = list(dict.fromkeys(s for recipe in recipes for s in recipe.statistics))
-        for split in SPLITS:
-            table = read_input(self._spark, sources[split], vocabulary=self._options.vocabulary)
+        given = self._options.vocabulary
+        # Both first: a slip in the second should not wait for the first.
+        tables = {
+            split: read_input(self._spark, sources[split], vocabulary=given) for split in SPLITS
+        }
+        for split, table in tables.items():
             total = count_videos(self._spark, sources[split])
             with self._watch(f"{split}: video features", total) as heartbeats:
                 videos, lists = self._videos(table, statistics, sources[split], heartbeats)
@@ -166,7 +171,8 @@ class Pipeline:
         if not columns:
             raise InputError("no mean features", where=source, found=", ".join(table.columns))
         lists = list(self._options.features or (c.removeprefix("mean_") for c in columns))
-        return table.select("video_id", "labels", *(f"mean_{name}" for name in lists)), lists
+        videos = table.select("video_id", "labels", *(f"mean_{name}" for name in lists))
+        return counted_rows(videos, heartbeats), lists
 
     def _watch(self, label: str, total: int | None) -> AbstractContextManager[str]:
         """Progress bar of a stage whose tasks count ``total`` videos."""

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark import TaskContext
+from pyspark.sql import DataFrame
 
 from yt8m_spark.progress import Heartbeat
 
-__all__ = ["counted", "counting"]
+__all__ = ["counted", "counted_rows", "counting"]
 
 Item = TypeVar("Item")
 Task = Callable[[Any], Iterator[pa.RecordBatch]]
@@ -23,6 +24,11 @@ def counted(task: Task, heartbeats: str | None) -> Task:
     With None it is ``task`` itself.
     """
     return task if heartbeats is None else partial(_run, task=task, heartbeats=heartbeats)
+
+
+def counted_rows(df: DataFrame, heartbeats: str) -> DataFrame:
+    """``df`` as it is, its rows counted as they pass; for tables that no task of ours makes."""
+    return df.mapInArrow(partial(_run, task=iter, heartbeats=heartbeats), df.schema)
 
 
 def counting(
