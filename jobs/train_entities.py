@@ -10,6 +10,8 @@ logs     n_entities, n_videos, mean_loss
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +20,7 @@ from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.errors import InputError
-from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.job import JobResult, run_job, user_error
 from yt8m_spark.run import open_run
 from yt8m_spark.spark.provenance import whitening_of
 from yt8m_spark.spark.tables import read_table
@@ -44,8 +46,7 @@ class Config(TrainingConfig):
 
 def main(config: Config) -> JobResult:
     """Read, train, describe; what a stopped training leaves is kept for --resume."""
-    with open_run("train_entities", config, [config.input]) as run:
-        work = _open_work(config)
+    with open_run("train_entities", config, [config.input]) as run, _work(config) as work:
         data = prepare_shards(read_table(run.spark, config.input), work)
         trained = train_entities(
             run.spark,
@@ -62,6 +63,18 @@ def main(config: Config) -> JobResult:
         run.log_metrics(trained._asdict())
     shutil.rmtree(work)
     return run.result({"model": config.output})
+
+
+@contextmanager
+def _work(config: Config) -> Iterator[str]:
+    """Work folder beside the output; bad input that trained nothing leaves none."""
+    work = _open_work(config)
+    try:
+        yield work
+    except Exception as error:
+        if user_error(error) and not (Path(work) / "blocks").exists():
+            shutil.rmtree(work)
+        raise
 
 
 def _open_work(config: Config) -> str:

@@ -25,8 +25,7 @@ def refused(finished, folder, *words):
     for trace in ("Traceback", "\tat ", "org.apache", "Exception"):
         assert trace not in finished.stderr
     assert not (folder / "out").exists()
-    left = [path.name for path in folder.glob(".*") if not path.name.endswith(".work")]
-    assert left == []
+    assert [path.name for path in folder.glob(".*")] == []
 
 
 def features_table(folder, rows, name="features"):
