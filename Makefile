@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+# compat: found from every folder, even one that holds a clone of the package's own name.
+EDITABLE := --config-settings editable_mode=compat --editable
 # One BLAS thread a Spark task: two tasks on two cores must not fight over them.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
@@ -44,11 +46,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jre]'
+	@echo "Installing into $(VENV): 1.5 GB, a minute or two"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) '.[jre]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jre,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) '.[jre,dev]'
 	touch $@
 
 clean:

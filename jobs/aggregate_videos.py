@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yt8m_spark.config import option
+from yt8m_spark.core.statistics import statistic_width
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
@@ -43,6 +44,8 @@ class Config(JobConfig):
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""
+        for name in self.statistics:
+            statistic_width(name, 1)
         if (self.space == "relu") != (self.pca is not None):
             raise ValueError("--space relu and --pca DIR go together: one is given alone")
 

@@ -31,7 +31,11 @@ class Config(JobConfig):
 
     model: str | None = option("model folder of train_entities", None)
     input: str | None = option("features table to score with --model", None)
-    predictions: str | None = option("predictions table, instead of --model and --input", None)
+    predictions: str | None = option(
+        "predictions table, instead of --model and --input; for mAP, what --top-k of predict cut "
+        "off counts as not predicted",
+        None,
+    )
     entities: str | None = option("evaluate these alone: ids and ranges, 0-199,305", None)
     vocabulary: str | None = option("CSV with the names of entities", None)
 

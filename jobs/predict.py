@@ -27,7 +27,9 @@ class Config(JobConfig):
 
     model: str = option("model folder of train_entities")
     input: str = option("features table")
-    top_k: int = option("entities kept for each video", 20)
+    top_k: int = option(
+        "entities kept for each video; GAP@20 needs 20, mAP to the last digit all", 20
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from yt8m_spark.config import option
+from yt8m_spark.config import describe_config, option
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
@@ -79,7 +79,11 @@ def main(config: Config) -> JobResult:
 
 
 def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) -> Evaluation:
-    params = {"recipe": recipe.name, "loss": recipe.loss, "features": recipe.feature_set}
+    params = describe_config(config) | {
+        "recipe": recipe.name,
+        "loss": recipe.loss,
+        "feature_set": recipe.feature_set,
+    }
     with tracked_run(
         recipe.name,
         params,

@@ -10,6 +10,7 @@ logs     n_entities, n_videos, mean_loss
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,12 +68,14 @@ def main(config: Config) -> JobResult:
 
 @contextmanager
 def _work(config: Config) -> Iterator[str]:
-    """Work folder beside the output; bad input that trained nothing leaves none."""
+    """Work folder beside the output; it stays if there is something in it to go on with."""
     work = _open_work(config)
     try:
         yield work
-    except Exception as error:
-        if user_error(error) and not (Path(work) / "blocks").exists():
+    except BaseException as error:
+        if _has_blocks(Path(work)):
+            print(f"finished blocks are kept in {work}: go on with --resume", file=sys.stderr)
+        elif user_error(error):
             shutil.rmtree(work)
         raise
 
@@ -84,6 +87,9 @@ def _open_work(config: Config) -> str:
     ignored = {"output", "overwrite", "resume", "tracking_uri", "experiment"}
     settings = {k: v for k, v in describe_config(config).items() if k not in ignored}
     if not config.resume:
+        if _has_blocks(work) and not config.overwrite:
+            expected = "--resume to go on, or --overwrite to start anew"
+            raise InputError("a stopped training is there", where=str(work), expected=expected)
         shutil.rmtree(work, ignore_errors=True)
     elif work.exists():
         before = load_json(work / "settings.json")
@@ -96,6 +102,10 @@ def _open_work(config: Config) -> str:
             )
     save_json(work / "settings.json", settings)
     return str(work)
+
+
+def _has_blocks(work: Path) -> bool:
+    return any((work / "blocks").glob("*.parquet"))
 
 
 if __name__ == "__main__":

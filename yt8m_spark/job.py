@@ -25,6 +25,7 @@ Config = TypeVar("Config")
 # An InputError raised in a Spark task reaches the driver as text inside a Java exception.
 _IN_TASK = re.compile(r"yt8m_spark\.errors\.InputError: (.+)")
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] (.+)")
+_CANCELLED = "SPARK_JOB_CANCELLED"
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)
 _JAVA_FRAME = re.compile(r"^\s+(at [\w.$/]+\(.*|\.\.\. \d+ more)\n?", re.MULTILINE)
 _SQLSTATE = re.compile(r"\s*SQLSTATE: \w+.*")
@@ -59,9 +60,11 @@ def run_job(
         config = load_config(config_type, sys.argv[1:] if argv is None else argv, job=name)
         result = main(config)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_interrupted(name))
     except Exception as error:
-        sys.exit(_report(name, error))
+        # Spark answers Ctrl-C itself, by cancelling the job that Python waits for.
+        stopped = _CANCELLED in str(error)
+        sys.exit(_interrupted(name) if stopped else _report(name, error))
     print(_json_line(name, result), flush=True)
     sys.exit(0)
 
@@ -77,6 +80,11 @@ def user_error(error: BaseException) -> str | None:
         # Path not found, no schema, no such column: Spark's own first line says it well.
         return _SQLSTATE.sub("", _first_line(error))
     return user_error(error.__cause__) if error.__cause__ else None
+
+
+def _interrupted(name: str) -> int:
+    print(f"{name}: interrupted", file=sys.stderr)
+    return 130
 
 
 def _report(name: str, error: Exception) -> int:

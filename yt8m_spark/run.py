@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from yt8m_spark.artifacts import check_output_free, staged_output
 from yt8m_spark.config import describe_config, option
+from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.job import JobResult
 from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
@@ -52,6 +55,15 @@ class Run:
         return JobResult(dict(outputs), dict(self.metrics), self.tracked.run_id)
 
 
+def _check_inputs(inputs: Sequence[str]) -> None:
+    """Refuse a local input that is not there, before a session takes its seconds to start."""
+    if "SPARK_REMOTE" in os.environ:
+        return  # files are where the server is
+    for path in inputs:
+        if not (Path(path).exists() or ":" in path.partition("/")[0]):
+            match_shards(path)
+
+
 @contextmanager
 def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterator[Run]:
     """Open session, tracked run and staged output of ``job``; all end well or none does.
@@ -61,8 +73,10 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterato
     Raises
     ------
     InputError
-        If the output exists and ``overwrite`` is not set, or would replace an input.
+        If the output exists and ``overwrite`` is not set, or would replace an input, or a local
+        input is not there.
     """
+    _check_inputs(inputs)
     check_output_free(config.output, overwrite=config.overwrite, inputs=inputs)
     with (
         spark_session(job) as spark,

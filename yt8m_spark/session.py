@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from yt8m_spark.jre import ensure_java
 
-__all__ = ["LOCAL_DEFAULTS", "ROWS_PER_BATCH", "spark_session"]
+__all__ = ["LOCAL_DEFAULTS", "ROWS_PER_BATCH", "get_spark", "spark_session"]
 
 # Rows of one Arrow batch. A row of [mean; std; top5] of 1,152 features is 32 kB, so 1,024 rows
 # are 32 MiB: large enough for matrix products, small enough for a task's memory.
@@ -42,26 +42,48 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     is the one that these give. Otherwise it is ``local[*]`` of this machine. Databricks stops its
     sessions itself.
     """
-    _one_python_and_one_thread_a_task()
     joined = _session_of_this_process()
+    spark = get_spark(name)
+    try:
+        yield spark
+    finally:
+        if joined is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+            spark.stop()
+
+
+def get_spark(name: str = "yt8m_spark") -> SparkSession:
+    """Session that `spark_session` would open, for a notebook, which keeps it.
+
+    Unlike ``SparkSession.builder.getOrCreate()`` it finds the Java of the `jre` extra where the
+    machine has none, and its workers use this Python.
+
+    Raises
+    ------
+    InputError
+        If there is no Java at all.
+    """
+    _one_python_and_one_thread_a_task()
+    spark = _session_of_this_process() or _new_session(name)
+    for key, value in _EVERYWHERE.items():
+        spark.conf.set(key, value)
+    return spark
+
+
+def _new_session(name: str) -> SparkSession:
     builder = SparkSession.builder.appName(name)
-    if joined is None and not _given_by_environment():
+    log_level = os.environ.get(_LOG_LEVEL)
+    if not _given_by_environment():
         ensure_java()
         builder = builder.master("local[*]")
         options = f"-Dlog4j2.configurationFile={_log_settings()} -XX:+UseParallelGC"
         builder = builder.config("spark.driver.extraJavaOptions", options)
         for key, value in LOCAL_DEFAULTS.items():
             builder = builder.config(key, value)
-    if joined is None and "SPARK_REMOTE" not in os.environ:
-        builder = builder.config("spark.log.level", os.environ.get(_LOG_LEVEL, "FATAL"))
-    spark = builder.getOrCreate()
-    for key, value in _EVERYWHERE.items():
-        spark.conf.set(key, value)
-    try:
-        yield spark
-    finally:
-        if joined is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
-            spark.stop()
+    elif "SPARK_REMOTE" not in os.environ:
+        log_level = log_level or "FATAL"
+    if log_level:
+        builder = builder.config("spark.log.level", log_level)
+    return builder.getOrCreate()
 
 
 def _session_of_this_process() -> SparkSession | None:

@@ -26,11 +26,11 @@ class TrainingConfig(JobConfig):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        self.training_options()
-        for name in ("n_experts", "block_size"):
+        for name in ("epochs", "n_experts", "block_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        self.training_options()
 
     def training_options(self) -> TrainingOptions:
         """Hyper-parameters of the mapper."""

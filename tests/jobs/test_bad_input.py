@@ -44,7 +44,7 @@ def test_a_path_that_is_not_there(job, tmp_path):
 
 def test_tables_models_and_whitenings_that_are_not_there(job, tmp_path):
     finished = job("train_entities", "--input", "nowhere", "--output", "out")
-    refused(finished, tmp_path, "no such table", "nowhere")
+    refused(finished, tmp_path, "no such", "nowhere")
     table = features_table(tmp_path, [["a"], [[1]], [[1.0, 2.0]]])
     finished = job("predict", "--input", table, "--model", "nowhere", "--output", "out")
     refused(finished, tmp_path, "nowhere")
@@ -182,6 +182,17 @@ def test_options_that_are_wrong(job, tmp_path):
     refused(finished, tmp_path, "svm_mean")
 
 
+def test_statistics_that_there_are_not(job, frame_shards, tmp_path):
+    arguments = ("--input", frame_shards, "--output", "out", "--statistics", "mean,median")
+    refused(job("aggregate_videos", *arguments), tmp_path, "median")
+
+
+def test_entities_that_no_video_has(job, tmp_path):
+    table = features_table(tmp_path, [["a", "b"], [[1], [2]], [[1.0, 2.0], [2.0, 1.0]]])
+    finished = job("train_entities", "--input", table, "--output", "out", "--entities", "5-9")
+    refused(finished, tmp_path, "none of the entities", "1 to 2", "5 to 9")
+
+
 def test_an_output_over_its_own_input_is_refused(job, tmp_path):
     table = features_table(tmp_path, [["a"], [[1]], [[1.0]]])
     finished = job("train_entities", "--input", table, "--output", table, "--overwrite")
@@ -193,7 +204,8 @@ def test_an_output_over_its_own_input_is_refused(job, tmp_path):
 def test_a_failed_job_is_a_failed_run(job, tmp_path, tracking_uri):
     from mlflow import MlflowClient
 
-    job("convert_tfrecords", "--input", "nowhere", "--output", "out", "--experiment", "failing")
+    (tmp_path / "x").write_text("no shard, but a file")
+    job("convert_tfrecords", "--input", "x", "--output", "out", "--experiment", "failing")
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name("failing").experiment_id
     assert [run.info.status for run in client.search_runs([experiment])] == ["FAILED"]

@@ -194,13 +194,18 @@ def test_a_stopped_training_is_resumed_where_it_was(job, video_shards, tmp_path,
 
     with monkeypatch.context() as patch:
         patch.setattr("yt8m_spark.spark.training._gather_model", stop)
-        assert job("train_entities", *arguments, "--output", "model").status == 130
+        stopped = job("train_entities", *arguments, "--output", "model")
+        assert stopped.status == 130
+        assert "--resume" in stopped.stderr
     assert not (tmp_path / "model").exists()
     blocks = tmp_path / ".model.work/blocks"
     assert len(list(blocks.iterdir())) == 3
     next(blocks.iterdir()).unlink()
     kept = {path.name: path.stat().st_mtime_ns for path in blocks.iterdir()}
 
+    again = job("train_entities", *arguments, "--output", "model")
+    assert again.status == 2
+    assert "--resume to go on" in again.error
     changed = job("train_entities", *arguments, "--output", "model", "--resume", "--l2=0.5")
     assert changed.status == 2
     assert "--l2 has changed" in changed.error

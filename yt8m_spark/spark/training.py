@@ -113,7 +113,8 @@ def train_entities(
         If there is no such loss, ``block_size`` is below 1 or ``entities`` do not ascend: labels
         would be laid, silently, at the wrong entities.
     InputError
-        If ``work`` holds blocks of a training with another plan.
+        If ``work`` holds blocks of a training with another plan, or none of ``entities`` is a
+        label of any training video.
     """
     loss_family(loss, n_experts)
     ids, counts = _chosen(data, entities)
@@ -138,9 +139,10 @@ def _open_plan(work: str, plan: Plan) -> None:
 
 def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> float:
     """Train all blocks, a task each; mean loss of the last pass over the entities."""
-    total = plan.n_blocks * plan.options.n_epochs * n_videos
-    heartbeats, label = str(Path(work) / "heartbeats"), f"train {plan.loss}"
-    with watch(heartbeats, total, f"{label}, {len(plan.entities)} entities"):
+    left = [n for n in range(plan.n_blocks) if not block_file(work, n).exists()]
+    total = len(left) * plan.options.n_epochs * n_videos
+    label = f"train {plan.loss}, {len(plan.entities)} entities"
+    with watch(str(Path(work) / "heartbeats"), total, label, " video passes"):
         numbers = spark.range(0, plan.n_blocks, 1, plan.n_blocks)
         reports = numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).toPandas()
     if reports.empty:
@@ -157,7 +159,15 @@ def _chosen(
     if len(entities) == 0 or (np.diff(entities) <= 0).any():
         raise ValueError(f"entities must be at least one and ascend, got {entities}")
     counts = dict(zip(data.entities.tolist(), data.counts.tolist(), strict=True))
-    return entities, np.array([counts.get(e, 0) for e in entities.tolist()], dtype=np.int64)
+    chosen = np.array([counts.get(e, 0) for e in entities.tolist()], dtype=np.int64)
+    if not chosen.any():
+        expected = (
+            f"some of the {len(data.entities)} from {data.entities[0]} to {data.entities[-1]}"
+        )
+        found = f"{entities[0]} to {entities[-1]}"
+        what = "none of the entities to train is a label of any video"
+        raise InputError(what, expected=expected, found=found)
+    return entities, chosen
 
 
 def _gather_model(
