@@ -52,7 +52,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Read, aggregate, write."""
-    with open_run("aggregate_videos", config, [config.input]) as run:
+    with open_run("aggregate_videos", config, [config.input, config.pca, config.vocabulary]) as run:
         frames = read_input(run.spark, config.input, vocabulary=config.vocabulary)
         if not is_frames_table(frames):
             raise InputError("no frames", where=config.input, expected="frame-level records")

@@ -35,7 +35,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Read, write, count."""
-    with open_run("convert_tfrecords", config, [config.input]) as run:
+    with open_run("convert_tfrecords", config, [config.input, config.vocabulary]) as run:
         videos = read_shards(
             run.spark, config.input, level=config.level, vocabulary=config.vocabulary
         )

@@ -51,7 +51,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Evaluate, report."""
-    inputs = [path for path in (config.model, config.input, config.predictions) if path]
+    inputs = [config.model, config.input, config.predictions, config.vocabulary]
     with open_run("evaluate", config, inputs) as run:
         vocabulary = read_vocabulary(config.vocabulary) if config.vocabulary else None
         evaluation = _evaluate(run, config)

@@ -32,7 +32,8 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Read, transform, write."""
-    with open_run("normalize_videos", config, [config.input, config.whitening]) as run:
+    inputs = [config.input, config.whitening, config.vocabulary]
+    with open_run("normalize_videos", config, inputs) as run:
         videos = read_input(run.spark, config.input, vocabulary=config.vocabulary)
         total = count_videos(run.spark, config.input)
         with watch(run.heartbeats, total, "normalise videos") as heartbeats:

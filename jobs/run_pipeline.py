@@ -47,6 +47,8 @@ class Config(TrainingConfig):
             parse_recipe(name)
         if not self.ridge >= 0:
             raise ValueError(f"ridge must be at least 0, got {self.ridge}")
+        if self.n_components is not None and self.n_components < 1:
+            raise ValueError(f"n_components must be at least 1, got {self.n_components}")
 
     def options(self) -> RecipeOptions:
         """What all recipes have in common."""
@@ -64,7 +66,8 @@ class Config(TrainingConfig):
 def main(config: Config) -> JobResult:
     """Run every recipe in a child run of its own; print and log the table."""
     recipes = [parse_recipe(name) for name in dict.fromkeys(config.recipes)]
-    with open_run("run_pipeline", config, [config.train, config.test]) as run:
+    inputs = [config.train, config.test, config.vocabulary]
+    with open_run("run_pipeline", config, inputs) as run:
         pipeline = Pipeline(run.spark, run.folder, config.options())
         pipeline.make_videos({"train": config.train, "test": config.test}, recipes)
         rows = {"majority": _majority(run, pipeline, config).metrics}

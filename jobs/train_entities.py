@@ -23,7 +23,7 @@ from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job, user_error
 from yt8m_spark.run import open_run
-from yt8m_spark.spark.provenance import whitening_of
+from yt8m_spark.spark.provenance import table_stamp, whitening_of
 from yt8m_spark.spark.tables import read_table
 from yt8m_spark.spark.training import prepare_shards, train_entities
 from yt8m_spark.training_config import TrainingConfig
@@ -85,7 +85,8 @@ def _open_work(config: Config) -> str:
     output = Path(config.output).resolve()
     work = output.parent / f".{output.name}.work"
     ignored = {"output", "overwrite", "resume", "tracking_uri", "experiment"}
-    settings = {k: v for k, v in describe_config(config).items() if k not in ignored}
+    settings = {f"--{k}": v for k, v in describe_config(config).items() if k not in ignored}
+    settings["the table of --input"] = table_stamp(config.input)
     if not config.resume:
         if _has_blocks(work) and not config.overwrite:
             expected = "--resume to go on, or --overwrite to start anew"
@@ -96,7 +97,7 @@ def _open_work(config: Config) -> str:
         changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             raise InputError(
-                f"cannot resume: --{changed[0].replace('_', '-')} has changed",
+                f"cannot resume: {changed[0].replace('_', '-')} has changed",
                 expected=before.get(changed[0]),
                 found=settings[changed[0]],
             )

@@ -274,3 +274,15 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         save_json(tmp_path / "a.json", {"a": object()})
     assert load_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_an_output_that_another_job_made_meanwhile_stays(tmp_path):
+    def write_while_another_job_does(target):
+        with staged_output(str(target), overwrite=False) as folder:
+            Path(folder).mkdir()
+            target.mkdir()
+            (target / "theirs").touch()
+
+    with pytest.raises(InputError, match="by another job"):
+        write_while_another_job_does(tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs"]

@@ -14,6 +14,7 @@ from yt8m_spark.progress import Heartbeat, step, watch
 
 @pytest.fixture
 def folder(tmp_path):
+    (tmp_path / "heartbeats").mkdir()
     return str(tmp_path / "heartbeats")
 
 

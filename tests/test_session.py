@@ -105,14 +105,15 @@ def test_without_a_cluster_the_session_is_this_machine_s_and_is_stopped(started)
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"),
+    ("name", "value", "ours"),
     [
-        ("PYSPARK_GATEWAY_PORT", {"spark.log.level": "FATAL"}),
-        ("SPARK_REMOTE", {}),  # a server has a log of its own
+        ("PYSPARK_GATEWAY_PORT", "1", {"spark.log.level": "FATAL"}),
+        ("SPARK_REMOTE", "local[2]", {"spark.log.level": "FATAL"}),  # a server of our own
+        ("SPARK_REMOTE", "sc://host:15002", {}),  # another's, with a log of its own
     ],
 )
-def test_a_cluster_s_own_settings_are_left_alone(started, monkeypatch, name, ours):
-    monkeypatch.setenv(name, "1")
+def test_a_cluster_s_own_settings_are_left_alone(started, monkeypatch, name, value, ours):
+    monkeypatch.setenv(name, value)
     with spark_session("a job"):
         pass
     assert started.options == {"name": "a job", BATCH_ROWS: str(ROWS_PER_BATCH), **ours}

@@ -131,7 +131,7 @@ def test_without_any_the_store_is_a_file_in_the_working_folder(monkeypatch, tmp_
     monkeypatch.delenv("DATABRICKS_RUNTIME_VERSION", raising=False)
     with tracked_run("train", {}) as tracked:
         tracked.log_text("x", "note.txt")
-    assert sorted(os.listdir(tmp_path)) == ["mlartifacts", "mlflow.db"]
+    assert sorted(os.listdir(tmp_path)) == [".mlflow.db.lock", "mlartifacts", "mlflow.db"]
 
 
 def test_a_store_that_cannot_be_opened_is_one_line(uri, client, tmp_path):

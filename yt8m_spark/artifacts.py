@@ -60,8 +60,10 @@ def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ())
 
 
 @contextmanager
-def staged_output(path: str) -> Iterator[str]:
+def staged_output(path: str, *, overwrite: bool = True) -> Iterator[str]:
     """Give a temporary folder beside ``path`` to write into; rename it to ``path`` at the end.
+
+    Without ``overwrite`` something that came to ``path`` in the meantime stays, with an InputError.
 
     If the body raises, the temporary folder is removed and whatever stood at ``path`` stays.
     """
@@ -71,6 +73,8 @@ def staged_output(path: str) -> Iterator[str]:
     _remove(staged)
     try:
         yield str(staged)
+        if target.exists() and not overwrite:
+            raise InputError("output was made by another job meanwhile", where=path)
         _replace(staged, target)
     finally:
         _remove(staged)

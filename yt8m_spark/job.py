@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +58,7 @@ def run_job(
     """
     for logger in _QUERY_LOGGERS:
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
+    _terminate_in_order()
     try:
         config = load_config(config_type, sys.argv[1:] if argv is None else argv, job=name)
         result = main(config)
@@ -80,6 +83,12 @@ def user_error(error: BaseException) -> str | None:
         # Path not found, no schema, no such column: Spark's own first line says it well.
         return _SQLSTATE.sub("", _first_line(error))
     return user_error(error.__cause__) if error.__cause__ else None
+
+
+def _terminate_in_order() -> None:
+    """Let SIGTERM unwind the job, so that its run is closed and its temporary files go."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 def _interrupted(name: str) -> int:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,13 +22,13 @@ class Heartbeat:
     """A task's count of units done, kept in ``<folder>/<key>`` for the driver to add up.
 
     A task that is run again starts from 0 and replaces its own count, so nothing counts twice.
+    The folder is the driver's: once it is gone, a task that outlived its job counts no more.
     """
 
     def __init__(self, folder: str, key: str) -> None:
         self._path = Path(folder) / key
         self._done = 0
         self._written = 0.0
-        self._path.parent.mkdir(parents=True, exist_ok=True)
 
     def advance(self, n: int) -> None:
         """Count ``n`` more units; writes at most once a second."""
@@ -39,8 +39,9 @@ class Heartbeat:
     def flush(self) -> None:
         """Write the count now."""
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text(str(self._done))
-        os.replace(temporary, self._path)
+        with suppress(FileNotFoundError):
+            temporary.write_text(str(self._done))
+            os.replace(temporary, self._path)
         self._written = time.monotonic()
 
 
@@ -52,6 +53,7 @@ def watch(folder: str, total: int | None, label: str, unit: str = " videos") -> 
     of None shows how many and how fast.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).mkdir(parents=True)
     stop = threading.Event()
     with tqdm(
         total=total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,10 +66,11 @@ def _check_inputs(inputs: Sequence[str]) -> None:
 
 
 @contextmanager
-def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterator[Run]:
+def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> Iterator[Run]:
     """Open session, tracked run and staged output of ``job``; all end well or none does.
 
-    ``inputs`` are the paths the job reads, which its output must not replace.
+    ``inputs`` are the paths the job reads, which its output must not replace; None for one that
+    is not given.
 
     Raises
     ------
@@ -76,13 +78,18 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str] = ()) -> Iterato
         If the output exists and ``overwrite`` is not set, or would replace an input, or a local
         input is not there.
     """
-    _check_inputs(inputs)
-    check_output_free(config.output, overwrite=config.overwrite, inputs=inputs)
+    given = [path for path in inputs if path is not None]
+    check_output_free(config.output, overwrite=config.overwrite, inputs=given)
+    _check_inputs(given)
     with (
         spark_session(job) as spark,
         tracked_run(
             job, describe_config(config), uri=config.tracking_uri, experiment=config.experiment
         ) as tracked,
-        staged_output(config.output) as folder,
+        staged_output(config.output, overwrite=config.overwrite) as folder,
     ):
-        yield Run(spark, tracked, folder, f"{folder}.heartbeats")
+        heartbeats = f"{folder}.heartbeats"
+        try:
+            yield Run(spark, tracked, folder, heartbeats)
+        finally:
+            shutil.rmtree(heartbeats, ignore_errors=True)

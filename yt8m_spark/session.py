@@ -79,7 +79,7 @@ def _new_session(name: str) -> SparkSession:
         builder = builder.config("spark.driver.extraJavaOptions", options)
         for key, value in LOCAL_DEFAULTS.items():
             builder = builder.config(key, value)
-    elif "SPARK_REMOTE" not in os.environ:
+    elif not os.environ.get("SPARK_REMOTE", "").startswith("sc:"):  # a server logs as it likes
         log_level = log_level or "FATAL"
     if log_level:
         builder = builder.config("spark.log.level", log_level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import time
@@ -82,8 +83,10 @@ def tracked_run(
     if parent_run_id:
         tags[_PARENT] = parent_run_id
     try:
-        client = MlflowClient(tracking_uri=uri)
-        run = client.create_run(_experiment_id(client, experiment, uri), run_name=name, tags=tags)
+        with _opened_alone(uri):
+            client = MlflowClient(tracking_uri=uri)
+            experiment_id = _experiment_id(client, experiment, uri)
+        run = client.create_run(experiment_id, run_name=name, tags=tags)
     except MlflowException as error:
         raise InputError("cannot open MLflow store", where=uri, found=error) from error
     tracked = TrackedRun(run.info.run_id, client)
@@ -101,6 +104,23 @@ def _default_uri() -> str:
     return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else "sqlite:///mlflow.db"
 
 
+@contextmanager
+def _opened_alone(uri: str) -> Iterator[None]:
+    """Keep other jobs out while a SQLite store is opened: two that make it at once clash."""
+    store = _sqlite_path(uri)
+    if store is None or not store.parent.is_dir():
+        yield
+        return
+    with store.with_name(f".{store.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    prefix = "sqlite:///"
+    return Path(uri.removeprefix(prefix)).resolve() if uri.startswith(prefix) else None
+
+
 def _experiment_id(client: MlflowClient, name: str, uri: str) -> str:
     """Id of experiment ``name``, made on first use."""
     found = client.get_experiment_by_name(name)
@@ -116,7 +136,5 @@ def _experiment_id(client: MlflowClient, name: str, uri: str) -> str:
 
 def _artifacts_beside(uri: str) -> str | None:
     """Folder ``mlartifacts`` beside a SQLite store; a server knows its own place."""
-    prefix = "sqlite:///"
-    if not uri.startswith(prefix):
-        return None
-    return (Path(uri.removeprefix(prefix)).resolve().parent / "mlartifacts").as_uri()
+    store = _sqlite_path(uri)
+    return None if store is None else (store.parent / "mlartifacts").as_uri()

@@ -98,3 +98,12 @@ def test_another_width_is_refused():
     whitening = fit_whitening(moments_of(make_rows()))
     with pytest.raises(ValueError, match=r"must be \(V, 5\), got \(2, 4\)"):
         apply_whitening(np.ones((2, 4)), whitening)
+
+
+def test_without_a_ridge_rounding_is_not_taken_for_variance():
+    # Rank 4 of 30: the other 26 directions hold rounding, about 1e-32 of the variance.
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(60, 4)) @ rng.normal(size=(4, 30))) + 100
+    whitening = fit_whitening(moments_of(rows), ridge=0)
+    assert_array_equal(np.abs(whitening.projection).max(axis=0)[4:], 0)
+    assert_allclose(apply_whitening(rows, whitening)[:, :4].std(axis=0), 1)

@@ -103,7 +103,7 @@ def test_the_old_output_stays_when_a_job_fails(job, frame_shards, tmp_path):
 def test_labels_outside_the_vocabulary(job, frame_shards, tmp_path):
     (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,Cat\n1,Dog\n")
     arguments = ("--input", frame_shards, "--output", "out", "--vocabulary", "vocabulary.csv")
-    refused(job("aggregate_videos", *arguments), tmp_path, "frame0.tfrecord, record 2", "2")
+    refused(job("aggregate_videos", *arguments), tmp_path, ".tfrecord, record 2", "found 2")
 
 
 @pytest.mark.parametrize("level", ["frame", "video"])
@@ -242,3 +242,36 @@ def test_features_of_another_whitening_than_the_model_s(job, video_shards, tmp_p
     for name in ("predict", "evaluate"):
         finished = job(name, "--model=model", "--input=f2", "--output=out")
         refused(finished, tmp_path, "another whitening", "f2")
+
+
+def test_a_table_whose_name_looks_like_a_pattern_is_read_itself(job, tmp_path):
+    features_table(tmp_path, [["a"], [[1]], [[1.0]]], name="t1")
+    rows = [["b", "c"], [[1], [2]], [[1.0, 2.0], [2.0, 0.0]]]
+    features_table(tmp_path, rows, name="t[1]")
+    arguments = ("--input", "t[1]", "--columns", "features", "--output", "w")
+    assert job("fit_whitening", *arguments).result["metrics"]["n_videos"] == 2
+
+
+def test_an_input_is_not_replaced_whatever_it_is_for(job, frame_shards, tmp_path):
+    (tmp_path / "out2").mkdir()
+    (tmp_path / "out2/v.csv").write_text("Index,Name\n0,a\n1,b\n2,c\n")
+    arguments = ("--input", frame_shards, "--output", "out2", "--overwrite")
+    finished = job("convert_tfrecords", *arguments, "--vocabulary", "out2/v.csv")
+    refused(finished, tmp_path, "own input", "out2/v.csv")
+    assert (tmp_path / "out2/v.csv").exists()
+
+
+def test_a_label_below_zero_in_a_table(job, tmp_path):
+    table = features_table(tmp_path, [["a", "b"], [[-1], [2]], [[1.0, 2.0], [2.0, 1.0]]])
+    finished = job("train_entities", "--input", table, "--output", "out", "--loss", "moe")
+    refused(finished, tmp_path, "label out of range", "-1")
+
+
+def test_a_training_that_diverges_writes_no_model(job, tmp_path):
+    table = features_table(tmp_path, [["a", "b"], [[1], [2]], [[2.0, -2.0], [2.0, 2.0]]])
+    # Weights of opposite signs near float32's limit: their products with x cancel to NaN.
+    arguments = ("--input", table, "--output=out", "--learning-rate=3e38", "--batch-size=1")
+    finished = job("train_entities", *arguments)
+    assert finished.status == 2
+    assert "diverged" in finished.error
+    assert not (tmp_path / "out").exists()

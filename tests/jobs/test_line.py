@@ -209,6 +209,11 @@ def test_a_stopped_training_is_resumed_where_it_was(job, video_shards, tmp_path,
     changed = job("train_entities", *arguments, "--output", "model", "--resume", "--l2=0.5")
     assert changed.status == 2
     assert "--l2 has changed" in changed.error
+    (tmp_path / "features/_new").touch()
+    changed = job("train_entities", *arguments, "--output", "model", "--resume")
+    assert changed.status == 2
+    assert "the table of --input has changed" in changed.error
+    (tmp_path / "features/_new").unlink()
     resumed = job("train_entities", *arguments, "--output", "model", "--resume")
     assert resumed.status == 0, resumed.stderr
     entities = tmp_path / "model/entities"

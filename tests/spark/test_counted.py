@@ -17,16 +17,16 @@ def double(batches):
 
 
 def test_rows_that_a_task_gives_are_counted_over_all_partitions(spark, tmp_path):
-    task = counted(double, str(tmp_path / "counts"))
+    task = counted(double, str(tmp_path))
     assert spark.range(0, 50, 1, 3).mapInArrow(task, "id long").count() == 100
-    assert total(tmp_path / "counts") == 100
+    assert total(tmp_path) == 100
 
 
 def test_rows_that_pass_are_counted_and_stay_the_same(spark, tmp_path):
     numbers = spark.range(0, 50, 1, 3)
-    passed = counted_rows(numbers, str(tmp_path / "counts"))
+    passed = counted_rows(numbers, str(tmp_path))
     assert sorted(row.id for row in passed.collect()) == list(range(50))
-    assert total(tmp_path / "counts") == 50
+    assert total(tmp_path) == 50
 
 
 def test_without_a_folder_nothing_changes():
@@ -35,5 +35,5 @@ def test_without_a_folder_nothing_changes():
 
 
 def test_items_count_as_many_videos_as_they_hold(tmp_path):
-    assert list(counting([3, 4], str(tmp_path / "counts"), lambda n: n)) == [3, 4]
-    assert total(tmp_path / "counts") == 7
+    assert list(counting([3, 4], str(tmp_path), lambda n: n)) == [3, 4]
+    assert total(tmp_path) == 7

@@ -8,8 +8,11 @@ from pyspark.errors import PySparkException
 from yt8m_spark.core.quantization import dequantize
 from yt8m_spark.core.statistics import frame_statistics
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.examples import FrameRecord, encode_frames
+from yt8m_spark.formats.tfrecord import write_records
 from yt8m_spark.job import user_error
 from yt8m_spark.spark.schemas import frames_schema, videos_schema
+from yt8m_spark.spark.source import read_shards
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths, load_frame_pca
 
 WIDTHS = {"rgb": 6, "audio": 3}
@@ -216,3 +219,18 @@ def test_a_file_that_is_no_array_is_refused(pca, tmp_path):
     (tmp_path / "mean.npy").write_text("not an array")
     with pytest.raises(InputError, match=r"not an array file in .*mean\.npy"):
         load_frame_pca(pca[0])
+
+
+def test_a_list_that_is_always_short_keeps_the_width_of_its_records(spark, tmp_path):
+    # 5 audio frames of 4 for 10 of rgb: the 20 bytes alone could be 10 frames of 2.
+    rng = np.random.default_rng(0)
+    rgb, audio = (rng.integers(0, 256, size=s, dtype=np.uint8) for s in ((10, 8), (5, 4)))
+    record = FrameRecord("v", np.array([1]), {"rgb": rgb, "audio": audio}, None)
+    path = str(tmp_path / "x.tfrecord")
+    write_records(path, [encode_frames(record)])
+    frames = read_shards(spark, path)
+    frames.write.parquet(str(tmp_path / "frames"))
+    for table in (frames, spark.read.parquet(str(tmp_path / "frames"))):
+        assert frame_widths(table, ["rgb", "audio"]) == {"rgb": 8, "audio": 4}
+    row = aggregate_videos(frames, frame_widths(frames, ["audio"]), ["mean"]).collect()[0]
+    np.testing.assert_allclose(row.mean_audio, dequantize(audio).mean(axis=0), rtol=1e-5)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 __all__ = ["parse_entities"]
 
 _PART = re.compile(r"(\d+)(?:-(\d+))?")
-# Guards against a slip such as 0-99999999999; YouTube-8M has 4,800 entities.
-_MOST = 10_000_000
+_MAX_ID = 2**31 - 1
+# Guards against a slip such as 0-99999999; YouTube-8M has 4,800 entities.
+_LONGEST_RANGE = 10_000_000
 
 
 def parse_entities(text: str) -> NDArray[np.int64]:
@@ -28,7 +29,9 @@ def parse_entities(text: str) -> NDArray[np.int64]:
         if match is None:
             raise ValueError(f"entities must be ids and ranges such as 0-199,305, got {part!r}")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last >= _MOST:
-            raise ValueError(f"entity range {part.strip()!r} runs backwards or past {_MOST}")
+        if not first <= last <= min(_MAX_ID, first + _LONGEST_RANGE):
+            raise ValueError(
+                f"entity range {part.strip()!r} runs backwards, too far or past {_MAX_ID}"
+            )
         ids.update(range(first, last + 1))
     return np.array(sorted(ids), dtype=np.int64)

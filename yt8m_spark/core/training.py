@@ -67,7 +67,8 @@ class TrainingOptions:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "initial_accumulator"):
-            if not 0 < getattr(self, name) < np.inf:
+            # In float32, which they are used in: 1e-50 is 0 there, and 1e39 infinite.
+            if not np.finfo(np.float32).tiny <= getattr(self, name) <= np.finfo(np.float32).max:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.l2 < np.inf:
             raise ValueError(f"l2 must be at least 0, got {self.l2}")

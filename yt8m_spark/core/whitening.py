@@ -72,8 +72,10 @@ class Whitening:
         """(D, C): components divided by the square root of their ridged variance."""
         floor = self.ridge * self.total_variance / self.width
         variance = self.eigenvalues + floor
-        # A direction with no variance, and none added, carries nothing: it maps to 0.
-        scale = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
+        # A direction with no variance but rounding, and none added, carries nothing: it maps to 0.
+        rounding = self.eigenvalues.max() * self.width * np.finfo(np.float64).eps
+        real = variance > rounding
+        scale = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(variance), where=real)
         return np.asarray(self.components.T * scale)
 
     @cached_property

@@ -48,7 +48,21 @@ class TrainedBlock(NamedTuple):
 
 
 def write_block(path: Path, block: TrainedBlock, loss: str) -> None:
-    """Write ``block`` as one Parquet file, whole or not at all."""
+    """Write ``block`` as one Parquet file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If a weight is not finite: every score of that entity would be NaN.
+    """
+    finite = np.isfinite(block.state.weights).all(axis=(0, 2))
+    if not finite.all():
+        raise InputError(
+            "training diverged",
+            where=f"entity {block.entities[np.argmin(finite)]}",
+            expected="features of length 1 and a learning rate near 1",
+            found="weights that are not finite",
+        )
     weights = np.ascontiguousarray(block.state.weights.transpose(1, 0, 2))  # (E, R, D + 1)
     accumulator = np.ascontiguousarray(block.state.accumulator.transpose(1, 0, 2))
     columns: dict[str, Sequence[Any]] = {

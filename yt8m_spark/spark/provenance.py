@@ -6,6 +6,7 @@ description repeats the digest. Tables from elsewhere have none, and are taken a
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from yt8m_spark.artifacts import load_json, save_json
@@ -13,7 +14,7 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.spark.models import read_description
 from yt8m_spark.spark.whitening import load_whitening
 
-__all__ = ["check_same_whitening", "mark_features", "whitening_of"]
+__all__ = ["check_same_whitening", "mark_features", "table_stamp", "whitening_of"]
 
 _MARK = "_whitening.json"
 
@@ -28,6 +29,15 @@ def whitening_of(features_folder: str) -> str | None:
     """Digest of the whitening of the features table in ``features_folder``; None if not noted."""
     mark = Path(features_folder) / _MARK
     return str(load_json(mark)["digest"]) if mark.exists() else None
+
+
+def table_stamp(folder: str) -> str:
+    """Digest of the names, sizes and times of a table's files: another once it is rewritten."""
+    root = Path(folder)
+    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    stats = [(str(path.relative_to(root)), path.stat()) for path in paths]
+    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 def check_same_whitening(features_folder: str, model_folder: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -30,6 +30,7 @@ __all__ = [
     "arrow_schema",
     "frame_features",
     "frames_schema",
+    "known_width",
     "require_columns",
     "video_features",
     "videos_schema",
@@ -38,6 +39,7 @@ __all__ = [
 FLOATS = ArrayType(FloatType())
 INTS = ArrayType(IntegerType())
 
+_WIDTH = "width"  # key of a field's metadata
 _VIDEO = [StructField("video_id", StringType()), StructField("labels", INTS)]
 _N_FRAMES = StructField("n_frames", IntegerType())
 SEGMENT_FIELDS = [
@@ -52,9 +54,19 @@ FEATURES = StructType([*_VIDEO, StructField("features", FLOATS)])
 PREDICTIONS = StructType([*_VIDEO, StructField("entities", INTS), StructField("scores", FLOATS)])
 
 
-def frames_schema(features: Sequence[str], *, segments: bool = False) -> StructType:
-    """Frames table: one row a video, one binary column (n_frames x D uint8) a feature list."""
-    lists = [StructField(name, BinaryType()) for name in features]
+def frames_schema(
+    features: Sequence[str] | Mapping[str, int], *, segments: bool = False
+) -> StructType:
+    """Frames table: one row a video, one binary column (n_frames x D uint8) a feature list.
+
+    A mapping gives the width D of each list too, which its field then carries as metadata
+    ``width``, through Parquet as well: bytes alone do not tell how many frames they are.
+    """
+    widths = features if isinstance(features, Mapping) else dict.fromkeys(features, 0)
+    lists = [
+        StructField(name, BinaryType(), metadata={_WIDTH: width} if width else None)
+        for name, width in widths.items()
+    ]
     last = [_N_FRAMES, StructField("shard", StringType())]
     return StructType([*_VIDEO, *lists, *last, *(SEGMENT_FIELDS if segments else [])])
 
@@ -62,6 +74,11 @@ def frames_schema(features: Sequence[str], *, segments: bool = False) -> StructT
 def videos_schema(columns: Sequence[str]) -> StructType:
     """Videos table: one row a video, one array<float> column a statistic of a feature list."""
     return StructType([*_VIDEO, _N_FRAMES, *(StructField(name, FLOATS) for name in columns)])
+
+
+def known_width(field: StructField) -> int | None:
+    """Width D of a feature list, if `frames_schema` was told it."""
+    return (field.metadata or {}).get(_WIDTH)
 
 
 def frame_features(schema: StructType) -> list[str]:

@@ -56,7 +56,7 @@ class Layout(NamedTuple):
     def schema(self) -> StructType:
         """Schema of all columns."""
         if self.level == "frame":
-            return frames_schema(list(self.widths), segments=self.segments)
+            return frames_schema(self.widths, segments=self.segments)
         return videos_schema(list(self.widths))
 
 

@@ -24,7 +24,13 @@ from yt8m_spark.core.statistics import (
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged_lists
 from yt8m_spark.spark.counted import counted
-from yt8m_spark.spark.schemas import INTS, arrow_schema, require_columns, videos_schema
+from yt8m_spark.spark.schemas import (
+    INTS,
+    arrow_schema,
+    known_width,
+    require_columns,
+    videos_schema,
+)
 
 __all__ = ["aggregate_videos", "frame_widths", "load_frame_pca"]
 
@@ -88,11 +94,11 @@ def aggregate_videos(
 
 
 def frame_widths(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:
-    """Width D of each feature list, from the first video that has frames.
+    """Width D of each feature list: as the table's schema says, else told from a few videos.
 
-    A list may be shorter than ``n_frames`` of its video (audio often is, by a frame or two), but
-    the longest list has exactly that many; so D is the least bytes a frame that any of a handful
-    of videos shows.
+    Tables that `read_shards` reads say it, and Parquet keeps it. For one that does not: a list may
+    be shorter than ``n_frames`` of its video (audio often is, by a frame or two), but never
+    longer; so D is the largest of the least widths that any of a handful of videos allows.
 
     Raises
     ------
@@ -100,6 +106,16 @@ def frame_widths(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:
         If a feature list is no column, or no video has frames of it.
     """
     require_columns(frames, dict.fromkeys(features, BinaryType()), "frames table")
+    widths = {name: known_width(frames.schema[name]) for name in features}
+    unknown = [name for name, width in widths.items() if width is None]
+    told = _told(frames, unknown)
+    return {name: widths[name] or told[name] for name in features}
+
+
+def _told(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:
+    """Widths of the lists that the schema does not tell, from 32 videos."""
+    if not features:
+        return {}
     lengths = [F.length(F.col(name)).alias(name) for name in features]
     rows = frames.where(F.col("n_frames") > 0).select("n_frames", *lengths).limit(32).collect()
     widths = {}

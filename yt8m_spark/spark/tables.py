@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.formats.estimate import estimate_records
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.spark.source import read_shards
+
+_PATTERN = re.compile(r"([\[\]{}*?\\])")
 
 __all__ = ["count_videos", "is_frames_table", "read_input", "read_table"]
 
@@ -31,8 +34,10 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
     if local.is_dir() and not any(local.rglob("*.parquet")):
         raise InputError("no table here", where=path, expected="Parquet files", found="none")
     _check_files(sorted(local.rglob("*.parquet")) if local.is_dir() else [local])
-    # Spark may stand in another folder than we do.
-    return spark.read.parquet(path if "://" in path else str(local.resolve()))
+    # Spark may stand in another folder than we do, and takes [ ] { } * ? in a path for a pattern.
+    return spark.read.parquet(
+        path if "://" in path else _PATTERN.sub(r"\\\1", str(local.resolve()))
+    )
 
 
 def read_input(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -64,6 +65,11 @@ def prepare_shards(features: DataFrame, work: str) -> TrainingData:
         entities, counts = label_counts(features)
         if len(entities) == 0:
             raise InputError("no video has a label", where="features table")
+        if entities[0] < 0:
+            where = "features table, column 'labels'"
+            raise InputError(
+                "label out of range", where=where, expected="0 or more", found=entities[0]
+            )
         save_json(described, {"entities": entities.tolist(), "counts": counts.tolist()})
     labels = load_json(described)
     return TrainingData(
@@ -170,14 +176,22 @@ def _chosen(
     return entities, chosen
 
 
+def _link(source: Path, folder: Path) -> None:
+    """Put ``source`` in ``folder`` too; it stays, for --resume, should anything fail from here."""
+    try:
+        os.link(source, folder / source.name)
+    except OSError:  # a file system without links
+        shutil.copy2(source, folder / source.name)
+
+
 def _gather_model(
     work: str, folder: str, plan: Plan, shards: ShardSet, description: Mapping[str, object]
 ) -> None:
-    """Move the trained blocks to the model's folder and describe them."""
+    """Lay the trained blocks in the model's folder and describe them."""
     target = Path(folder) / "entities"
     target.mkdir(parents=True, exist_ok=True)
     for number in range(plan.n_blocks):
-        shutil.move(block_file(work, number), target / block_file(work, number).name)
+        _link(block_file(work, number), target)
     described = {
         "loss": plan.loss,
         "n_experts": plan.n_experts,
