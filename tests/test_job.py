@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -209,3 +213,32 @@ def test_a_real_job_tells_contradicting_options_in_one_line(run_job, tmp_path):
     assert (done.returncode, done.stdout, os.listdir(tmp_path)) == (2, "", [])
     assert done.stderr.startswith("evaluate: error: --model and --input go together")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_spark_job_cancelled_by_ctrl_c_is_an_interrupt(run):
+    cancelled = RuntimeError("An error occurred: [SPARK_JOB_CANCELLED] Job 3 cancelled")
+    assert run(failing(cancelled)) == (130, "", "some_job: interrupted\n")
+
+
+def test_sigterm_unwinds_the_job(tmp_path):
+    code = f"""
+import dataclasses, pathlib, time
+from yt8m_spark.job import run_job
+@dataclasses.dataclass
+class Config:
+    pass
+def main(config):
+    try:
+        pathlib.Path({str(tmp_path / "started")!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({str(tmp_path / "closed")!r}).touch()
+run_job("train", Config, main, [])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert (tmp_path / "closed").exists()
