@@ -14,6 +14,7 @@ from yt8m_spark.artifacts import (
     load_json,
     save_arrays,
     save_json,
+    staged_file,
     staged_output,
 )
 from yt8m_spark.errors import InputError
@@ -286,3 +287,17 @@ def test_an_output_that_another_job_made_meanwhile_stays(tmp_path):
     with pytest.raises(InputError, match="by another job"):
         write_while_another_job_does(tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs"]
+
+
+def test_a_file_whose_writing_fails_leaves_nothing_and_the_old_one_stays(tmp_path):
+    def write(path):
+        with staged_file(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new"):
+        with pytest.raises(OSError, match="disk full"):
+            write(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "old"

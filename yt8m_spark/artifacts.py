@@ -24,6 +24,7 @@ __all__ = [
     "load_json",
     "save_arrays",
     "save_json",
+    "staged_file",
     "staged_output",
 ]
 
@@ -104,6 +105,22 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` to write to; rename it to ``path`` at the end.
+
+    Two tasks may write the same file at once, as Spark runs a slow one twice: the last one wins.
+    If the body raises, nothing is left, and whatever stood at ``path`` stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays to one .npz file, by way of a temporary name.
 
@@ -115,12 +132,9 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"array {name!r} holds Python objects, expected numbers")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with staged_file(path) as temporary, temporary.open("wb") as file:
         # mypy: no array is called allow_pickle
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
 
 
 def load_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -147,10 +161,8 @@ def load_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def save_json(path: Path, value: object) -> None:
     """Write ``value`` as JSON for people to read, by way of a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    with staged_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def load_json(path: Path) -> dict[str, Any]:

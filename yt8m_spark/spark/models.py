@@ -5,7 +5,6 @@ Axes: R weight vectors an entity (1; MoE 2H), E entities, D features.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from yt8m_spark.artifacts import load_json
+from yt8m_spark.artifacts import load_json, staged_file
 from yt8m_spark.core.losses import LossFamily, loss_family
 from yt8m_spark.core.scoring import Scorer
 from yt8m_spark.core.training import BlockState
@@ -74,12 +73,10 @@ def write_block(path: Path, block: TrainedBlock, loss: str) -> None:
         "loss_history": block.losses.T.astype(np.float32).tolist(),
         "accumulator": [a.astype("<f4").tobytes() for a in accumulator],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # Weights do not compress; dictionaries of them only cost time.
     table = pa.Table.from_pydict(columns, schema=ENTITY_ROW)
-    pq.write_table(table, temporary, compression="none", use_dictionary=["loss"])
-    os.replace(temporary, path)
+    with staged_file(path) as temporary:
+        # Weights do not compress; dictionaries of them only cost time.
+        pq.write_table(table, temporary, compression="none", use_dictionary=["loss"])
 
 
 def read_description(folder: str) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from yt8m_spark.core.scored import ScoredBatch
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
 from yt8m_spark.spark.schemas import INTS, require_columns
+from yt8m_spark.spark.shards import label_counts
 
 __all__ = ["entity_frequencies", "evaluate_prior", "score_prior"]
 
@@ -57,9 +57,8 @@ def entity_frequencies(labelled: DataFrame) -> dict[int, float]:
     n_videos = labelled.count()
     if not n_videos:
         raise InputError("no rows", where="features table")
-    labels = labelled.select(F.explode(F.array_distinct("labels")).alias("entity"))
-    counts = labels.groupBy("entity").agg(F.count(F.lit(1)).alias("n")).collect()
-    return {row.entity: row.n / n_videos for row in counts}
+    entities, counts = label_counts(labelled)
+    return dict(zip(entities.tolist(), (counts / n_videos).tolist(), strict=True))
 
 
 def score_prior(

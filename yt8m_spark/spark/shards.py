@@ -7,7 +7,6 @@ id and the number of videos alone: not on how the table was partitioned.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby, pairwise
@@ -22,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
+from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json, staged_file
 from yt8m_spark.core.training import Chunk
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged, to_matrix
@@ -133,12 +132,10 @@ def _save_shard(
     offsets: NDArray[np.generic],
     values: NDArray[np.generic],
 ) -> None:
-    """Write one shard by way of temporary names: a task may be run twice at once."""
+    """Write the two files of one shard."""
     path = Path(folder) / f"{number:05d}.features.npy"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with staged_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, matrix, allow_pickle=False)
-    os.replace(temporary, path)
     labels = {"offsets": offsets.astype(np.int64), "values": values.astype(np.int64)}
     save_arrays(Path(folder) / f"{number:05d}.labels.npz", labels)
 

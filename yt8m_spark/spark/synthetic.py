@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StringType, StructField, StructType
 
+from yt8m_spark.artifacts import staged_file
 from yt8m_spark.core.synthetic import (
     SPLITS,
     Shard,
@@ -185,9 +186,7 @@ def _spaced(labels: np.ndarray) -> str:
 
 def _write_truth(path: Path, rows: list[tuple[str, str, str]]) -> None:
     """Write one CSV file, whole or not at all."""
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(partial_path, "w", encoding="utf-8", newline="") as file:
+    with staged_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(TRUTH_COLUMNS)
         writer.writerows(rows)
-    os.replace(partial_path, path)
