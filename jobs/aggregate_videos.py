@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yt8m_spark.config import option
-from yt8m_spark.core.statistics import statistic_width
+from yt8m_spark.core.statistics import check_statistics
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
-from yt8m_spark.run import JobConfig, open_run
+from yt8m_spark.run import JobConfig, Run, open_run
+from yt8m_spark.spark.aggregation import write_scan
+from yt8m_spark.spark.read_options import ReadOptions
+from yt8m_spark.spark.scan import plan_scan
 from yt8m_spark.spark.schemas import frame_features
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
-from yt8m_spark.spark.tables import (
-    count_videos,
-    is_frames_table,
-    read_input,
-    read_table,
-)
+from yt8m_spark.spark.tables import count_videos, is_frames_table, is_table, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +31,25 @@ class Config(JobConfig):
     """Reduce the frames of every video to mean, standard deviation and top 5."""
 
     input: str = option("glob of frame-level TFRecord shards, or a frames table")
-    statistics: tuple[str, ...] = option("of mean, std, top5 (Eq. 2)", ("mean", "std", "top5"))
+    statistics: tuple[str, ...] = option(
+        "of mean, std, top5 (Eq. 2), min, max, moment3, top1 .. top100", ("mean", "std", "top5")
+    )
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
-    pca: str | None = option("folder of the frame PCA (mean, eigenvals, eigenvecs .npy)", None)
+    pca: str | None = option(
+        "frame PCA: folder of mean, eigenvals, eigenvecs .npy, or VGGish's .npz", None
+    )
     space: Literal["quantized", "relu"] = option(
         "take statistics of dequantized frames, or of ReLU activations rebuilt with --pca (§5.2)",
         "quantized",
+    )
+    mode: Literal["failfast", "dropmalformed"] = option(
+        "a bad record of a shard stops the job, or is left out", "failfast"
     )
     vocabulary: str | None = option("CSV of the entities that labels may name", None)
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""
-        for name in self.statistics:
-            statistic_width(name, 1)
+        check_statistics(self.statistics)
         if (self.space == "relu") != (self.pca is not None):
             raise ValueError("--space relu and --pca DIR go together: one is given alone")
 
@@ -53,22 +57,37 @@ class Config(JobConfig):
 def main(config: Config) -> JobResult:
     """Read, aggregate, write."""
     with open_run("aggregate_videos", config, [config.input, config.pca, config.vocabulary]) as run:
-        frames = read_input(run.spark, config.input, vocabulary=config.vocabulary)
-        if not is_frames_table(frames):
-            raise InputError("no frames", where=config.input, expected="frame-level records")
-        features = frame_widths(frames, config.features or frame_features(frames.schema))
         total = count_videos(run.spark, config.input)
         with watch(run.heartbeats, total, "aggregate videos") as heartbeats:
-            videos = aggregate_videos(
-                frames,
-                features,
-                config.statistics,
-                pca_folder=config.pca,
-                heartbeats=heartbeats,
-            )
-            videos.write.mode("overwrite").parquet(run.folder)
-        run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
+            aggregate = _aggregate_table if is_table(config.input) else _aggregate_shards
+            run.log_metrics({"n_videos": aggregate(run, config, heartbeats)})
     return run.result({"videos": config.output})
+
+
+def _aggregate_shards(run: Run, config: Config, heartbeats: str) -> int:
+    """Shards to statistics in one pass; returns the number of videos."""
+    options = ReadOptions(
+        config.input,
+        mode=config.mode,
+        vocabulary=config.vocabulary,
+        features=dict.fromkeys(config.features, 0) or None,
+        statistics=config.statistics,
+        pca=config.pca,
+    )
+    return write_scan(run.spark, plan_scan(options), run.folder, heartbeats=heartbeats)
+
+
+def _aggregate_table(run: Run, config: Config, heartbeats: str) -> int:
+    """Frames table to statistics; returns the number of videos."""
+    frames = read_table(run.spark, config.input)
+    if not is_frames_table(frames):
+        raise InputError("no frames", where=config.input, expected="frame-level records")
+    features = frame_widths(frames, config.features or frame_features(frames.schema))
+    videos = aggregate_videos(
+        frames, features, config.statistics, pca_folder=config.pca, heartbeats=heartbeats
+    )
+    videos.write.mode("overwrite").parquet(run.folder)
+    return read_table(run.spark, run.folder).count()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import video_features
 from yt8m_spark.spark.tables import count_videos, read_input
-from yt8m_spark.spark.whitening import fit_columns, save_whitening
+from yt8m_spark.spark.whitening import column_widths, fit_columns, save_whitening
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def main(config: Config) -> JobResult:
                 ridge=config.ridge,
                 heartbeats=heartbeats,
             )
-        save_whitening(run.folder, whitening, columns)
+        save_whitening(run.folder, whitening, columns, column_widths(videos, columns))
         run.log_metrics(
             {
                 "n_videos": moments.n,

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from yt8m_spark.errors import InputError
 
 __all__ = [
     "check_output_free",
+    "file_in_place",
     "load_arrays",
     "load_json",
     "save_arrays",
@@ -98,9 +100,14 @@ def _replace(staged: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it is there.
+
+    A folder loses its name first: tasks that are still at work could fill it while it is emptied.
+    """
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        nameless = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        os.rename(path, nameless)
+        shutil.rmtree(nameless, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
@@ -113,6 +120,16 @@ def staged_file(path: Path) -> Iterator[Path]:
     If the body raises, nothing is left, and whatever stood at ``path`` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with file_in_place(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def file_in_place(path: Path) -> Iterator[Path]:
+    """As `staged_file`, in a folder that must be there.
+
+    For tasks: one that outlives its job must not bring back the folder that the job removed.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary

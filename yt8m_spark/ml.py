@@ -29,7 +29,7 @@ from yt8m_spark.spark.schemas import frame_features, video_features
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
 from yt8m_spark.spark.training import prepare_shards, train_entities
-from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+from yt8m_spark.spark.whitening import column_widths, fit_columns, normalize_videos, save_whitening
 from yt8m_spark.stages import FittedStage, Stage, new_folder, stage_param
 
 __all__ = [
@@ -118,7 +118,7 @@ class PCAWhitening(Estimator["PCAWhiteningModel"], Stage):
             dataset, columns, n_components=self.value("nComponents"), ridge=self.value("ridge")
         )
         folder = new_folder(self.value("workDir"))
-        save_whitening(folder, whitening, columns)
+        save_whitening(folder, whitening, columns, column_widths(dataset, columns))
         return PCAWhiteningModel(folder)
 
 

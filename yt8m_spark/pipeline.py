@@ -20,17 +20,20 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import Recipe
-from yt8m_spark.spark.counted import counted_rows
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
 from yt8m_spark.spark.provenance import mark_features, whitening_of
 from yt8m_spark.spark.reports import save_evaluation
-from yt8m_spark.spark.schemas import frame_features, video_features
 from yt8m_spark.spark.scoring import evaluate_model
-from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
-from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, read_table
+from yt8m_spark.spark.tables import count_videos, read_table
 from yt8m_spark.spark.training import Trained, prepare_shards, train_entities
-from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
+from yt8m_spark.spark.whitening import (
+    column_widths,
+    fit_columns,
+    normalize_videos,
+    save_whitening,
+)
 
 __all__ = ["Pipeline", "RecipeOptions"]
 
@@ -68,24 +71,21 @@ class Pipeline:
             and a recipe needs the frames.
         """
         statistics = list(dict.fromkeys(s for recipe in recipes for s in recipe.statistics))
-        given = self._options.vocabulary
         # Both first: a slip in the second should not wait for the first.
-        tables = {
-            split: read_input(self._spark, sources[split], vocabulary=given) for split in SPLITS
-        }
-        for split, table in tables.items():
-            total = count_videos(self._spark, sources[split])
-            with self._watch(f"{split}: video features", total) as heartbeats:
-                videos, lists = self._videos(table, statistics, sources[split], heartbeats)
-                videos.write.parquet(self._path("videos", split))
-            if self._feature_lists and lists != self._feature_lists:
+        planned = {split: self._plan(sources[split], statistics) for split in SPLITS}
+        for split, videos in planned.items():
+            if videos.lists != planned["train"].lists:
                 raise InputError(
                     "feature lists differ from those of the training videos",
                     where=sources[split],
-                    expected=", ".join(self._feature_lists),
-                    found=", ".join(lists),
+                    expected=", ".join(planned["train"].lists),
+                    found=", ".join(videos.lists),
                 )
-            self._feature_lists = lists
+        self._feature_lists = planned["train"].lists
+        for split, videos in planned.items():
+            total = count_videos(self._spark, sources[split])
+            with self._watch(f"{split}: video features", total) as heartbeats:
+                videos.write(self._path("videos", split), heartbeats)
 
     def make_features(self, recipe: Recipe) -> float:
         """Whiten the features of ``recipe``; share of their variance kept."""
@@ -101,7 +101,8 @@ class Pipeline:
                 ridge=self._options.ridge,
                 heartbeats=heartbeats,
             )
-        save_whitening(whitening_folder, whitening, columns)
+        widths = column_widths(videos["train"], columns)
+        save_whitening(whitening_folder, whitening, columns, widths)
         for split in SPLITS:
             with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
                 features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)
@@ -150,29 +151,11 @@ class Pipeline:
         """Remove what only training needed."""
         shutil.rmtree(self._path("work"), ignore_errors=True)
 
-    def _videos(
-        self, table: DataFrame, statistics: Sequence[str], source: str, heartbeats: str
-    ) -> tuple[DataFrame, list[str]]:
-        """Videos table of ``table``, frames or videos, and its feature lists."""
-        if is_frames_table(table):
-            lists = list(self._options.features or frame_features(table.schema))
-            videos = aggregate_videos(
-                table, frame_widths(table, lists), statistics, heartbeats=heartbeats
-            )
-            return videos, lists
-        if statistics != ["mean"]:
-            raise InputError(
-                "only recipes on the mean can use video-level features",
-                where=source,
-                expected="frame-level records",
-                found=f"a recipe on {', '.join(statistics)}",
-            )
-        columns = [name for name in video_features(table.schema) if name.startswith("mean_")]
-        if not columns:
-            raise InputError("no mean features", where=source, found=", ".join(table.columns))
-        lists = list(self._options.features or (c.removeprefix("mean_") for c in columns))
-        videos = table.select("video_id", "labels", *(f"mean_{name}" for name in lists))
-        return counted_rows(videos, heartbeats), lists
+    def _plan(self, source: str, statistics: Sequence[str]) -> PlannedVideos:
+        options = self._options
+        return plan_videos(
+            self._spark, source, statistics, options.features, vocabulary=options.vocabulary
+        )
 
     def _watch(self, label: str, total: int | None) -> AbstractContextManager[str]:
         """Progress bar of a stage whose tasks count ``total`` videos."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from yt8m_spark.core.losses import LOSSES
-from yt8m_spark.core.statistics import STATISTICS
+from yt8m_spark.core.statistic_names import STATISTICS, is_statistic
 
 __all__ = ["DEFAULT_RECIPES", "Recipe", "parse_recipe"]
 
@@ -40,7 +40,7 @@ def parse_recipe(name: str) -> Recipe:
     """
     loss, *statistics = name.split("_")
     distinct = len(set(statistics)) == len(statistics) > 0
-    if loss not in LOSSES or not set(statistics) <= set(STATISTICS) or not distinct:
+    if loss not in LOSSES or not all(map(is_statistic, statistics)) or not distinct:
         raise ValueError(
             f"a recipe is one of {'/'.join(LOSSES)}, then any of {'/'.join(STATISTICS)}, "
             f"as in {DEFAULT_RECIPES[-1]}; got {name!r}"

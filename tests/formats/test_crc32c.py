@@ -4,7 +4,13 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from yt8m_spark.formats.crc32c import crc32c, masked_crc32c, table_crc32c
+from yt8m_spark.formats.crc32c import (
+    crc32c,
+    mask_crc32c,
+    masked_crc32c,
+    masked_crc32c_at,
+    table_crc32c,
+)
 
 # RFC 3720, appendix B.4, and the check value of the CRC catalogue.
 KNOWN = [
@@ -34,3 +40,24 @@ def test_mask_can_be_undone_as_tensorflow_undoes_it():
     for data, crc in KNOWN:
         rotated = (masked_crc32c(data) - 0xA282EAD8) % 2**32
         assert (rotated >> 17 | rotated << 15) % 2**32 == crc
+
+
+@pytest.mark.parametrize("function", [crc32c, table_crc32c])
+def test_crc_goes_on_from_that_of_the_bytes_before(function):
+    data = np.random.default_rng(0).bytes(100)
+    for cut in (0, 1, 50, 100):
+        assert function(data[cut:], function(data[:cut])) == google_crc32c.value(data)
+
+
+@pytest.mark.parametrize("n_zeros", [0, 1, 4])
+@pytest.mark.parametrize("size", [1, 8, 13])
+def test_crcs_of_many_places_are_those_of_each(size, n_zeros):
+    data = np.random.default_rng(size).integers(0, 256, 500, np.uint8)
+    starts = np.array([0, 1, 7, 100, 500 - size])
+    expected = [masked_crc32c(data[at : at + size].tobytes() + bytes(n_zeros)) for at in starts]
+    assert masked_crc32c_at(data, starts, size, n_zeros=n_zeros).tolist() == expected
+
+
+def test_masking_a_crc_is_the_same_as_masking_at_once():
+    for data, crc in KNOWN:
+        assert mask_crc32c(crc) == masked_crc32c(data)

@@ -345,7 +345,7 @@ def test_features_of_the_wrong_kind_are_refused(example, sequence):
         decode_video(example.SerializeToString())
     sequence.feature_lists.entry["rgb"].feature[0].float_list.value.append(1)
     with pytest.raises(InputError, match="'rgb' has the wrong kind, expected bytes, found floats"):
-        decode_frames(sequence.SerializeToString())
+        decode_frames(sequence.SerializeToString(), features=["rgb"])
 
 
 @pytest.mark.parametrize("number", [0, 2, 4])
@@ -377,7 +377,7 @@ def test_bytes_that_are_no_record_are_refused(data):
 
 def test_every_real_video_is_what_protobuf_reads(pb, shared_data):
     path = shared_data / "yt8m_video" / "validate0000.tfrecord"
-    for _, data in read_records(str(path)):
+    for _, data, _ in read_records(str(path)):
         record = decode_video(data)
         entry = pb.SequenceExample.FromString(data).context.entry
         assert record.video_id.encode() == entry["id"].bytes_list.value[0]
@@ -389,7 +389,7 @@ def test_every_real_video_is_what_protobuf_reads(pb, shared_data):
 
 def test_real_frames_are_what_protobuf_reads(pb, shared_data):
     path = shared_data / "audioset_frames" / "eval" / "eval00.tfrecord"
-    for _, data in read_records(str(path)):
+    for _, data, _ in read_records(str(path)):
         record = decode_frames(data)
         parsed = pb.SequenceExample.FromString(data)
         feature = parsed.feature_lists.entry["audio_embedding"].feature

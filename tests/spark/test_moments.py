@@ -89,7 +89,6 @@ def test_widths_that_differ_are_refused_in_a_batch_and_between(spark, n_partitio
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (None, "null row in column 'x'"),
         ([1.0, None], "null value in column 'x'"),
         ([1.0, float("nan")], "value is not finite in column 'x', feature 1"),
     ],
@@ -97,3 +96,12 @@ def test_widths_that_differ_are_refused_in_a_batch_and_between(spark, n_partitio
 def test_nulls_and_nan_fail_the_task_with_the_column(spark, bad, message):
     table = spark.createDataFrame([([1.0, 2.0], [0.0]), (bad, [0.0])], SCHEMA)
     assert message in failure(lambda: column_moments(table, ["x"]))
+
+
+def test_a_row_with_a_null_column_is_left_out_of_all_of_them(spark):
+    rows = [([1.0, 2.0], [3.0]), (None, [9.0]), ([5.0, 6.0], None), ([2.0, 1.0], [7.0])]
+    moments = column_moments(spark.createDataFrame(rows, SCHEMA), ["x", "y"])
+    whole = np.array([[1, 2, 3], [2, 1, 7]], np.float64)
+    assert moments.n == 2
+    assert_allclose(moments.mean, whole.mean(axis=0))
+    assert_allclose(moments.covariance, np.cov(whole.T, bias=True))

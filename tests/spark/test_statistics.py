@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from pyspark.errors import PySparkException
 
 from yt8m_spark.core.quantization import dequantize
-from yt8m_spark.core.statistics import frame_statistics
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.examples import FrameRecord, encode_frames
 from yt8m_spark.formats.tfrecord import write_records
 from yt8m_spark.job import user_error
 from yt8m_spark.spark.schemas import frames_schema, videos_schema
 from yt8m_spark.spark.source import read_shards
-from yt8m_spark.spark.statistics import aggregate_videos, frame_widths, load_frame_pca
+from yt8m_spark.spark.statistics import aggregate_videos, frame_widths, plan_aggregation
 
 WIDTHS = {"rgb": 6, "audio": 3}
 STATISTICS = ("mean", "std", "top5")
@@ -37,6 +36,16 @@ def make_frames(spark, videos, n_partitions=2):
         for i, codes in enumerate(videos)
     ]
     return spark.createDataFrame(rows, frames_schema(list(WIDTHS))).repartition(n_partitions)
+
+
+def brute_force(frames):
+    """Eq. 2 in float64, from its words."""
+    ranked = np.sort(frames, axis=0)[::-1]
+    return {
+        "mean": frames.mean(axis=0),
+        "std": frames.std(axis=0),
+        "top5": np.concatenate([ranked[min(k, len(ranked) - 1)] for k in range(5)]),
+    }
 
 
 def failure(call):
@@ -69,7 +78,9 @@ def test_statistics_are_those_of_the_dequantized_frames(spark, n_partitions):
     for i, (row, codes) in enumerate(zip(rows, videos, strict=True)):
         assert (row.labels, row.n_frames) == ([i], len(codes[0]))
         for name, feature_list in zip(WIDTHS, codes, strict=True):
-            for statistic, expected in frame_statistics(dequantize(feature_list)).items():
+            for statistic, expected in brute_force(
+                dequantize(feature_list).astype(np.float64)
+            ).items():
                 found = row[f"{statistic}_{name}"]
                 assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -164,19 +175,27 @@ def test_a_feature_list_that_is_no_column_is_refused(spark):
         assert "no column 'inc3' in frames table, expected binary" in failure(call)
 
 
-@pytest.mark.parametrize(("n_bytes", "found"), [(0, "0 bytes"), (7, "7 bytes"), (None, "0 bytes")])
-def test_bytes_that_are_no_whole_frames_name_the_video(spark, n_bytes, found):
-    cell = None if n_bytes is None else bytearray(n_bytes)
-    rows = [("good", [], bytearray(12), 2, "x"), ("bad", [], cell, 1, "x")]
+def test_bytes_that_are_no_whole_frames_name_the_video(spark):
+    rows = [("good", [], bytearray(12), 2, "x"), ("bad", [], bytearray(7), 1, "x")]
     frames = spark.createDataFrame(rows, frames_schema(["rgb"]))
     message = failure(aggregate_videos(frames, {"rgb": 6}, ("mean",)).collect)
     assert message == (
         "feature list 'rgb' holds no whole number of frames in video bad, "
-        f"expected a multiple of 6 bytes, at least one, found {found}"
+        "expected a multiple of 6 bytes, found 7 bytes"
     )
 
 
-@pytest.mark.parametrize("statistics", [("mean", "median"), ("max",)])
+@pytest.mark.parametrize("cell", [None, bytearray()])
+def test_a_video_without_frames_of_a_list_has_nulls(spark, cell):
+    rows = [("none", [1], cell, 0, "x"), ("one", [], bytearray(b"\xff\x00"), 1, "x")]
+    frames = spark.createDataFrame(rows, frames_schema(["rgb"])).repartition(1)
+    none, one = aggregate_videos(frames, {"rgb": 2}, STATISTICS).orderBy("video_id").collect()
+    assert (none.mean_rgb, none.std_rgb, none.top5_rgb) == (None, None, None)
+    assert (none.labels, none.n_frames) == ([1], 0)
+    assert one.top5_rgb == 5 * [2.0078125, -1.9921875]
+
+
+@pytest.mark.parametrize("statistics", [("mean", "median"), ("top0",)])
 def test_an_unknown_statistic_is_refused_before_any_task_runs(spark, statistics):
     with pytest.raises(ValueError, match="statistics must be of mean, std, top5"):
         aggregate_videos(make_frames(spark, make_codes(1)), WIDTHS, statistics)
@@ -186,39 +205,15 @@ def test_an_empty_frames_table_gives_an_empty_videos_table(spark):
     assert aggregate_videos(make_frames(spark, []), WIDTHS).collect() == []
 
 
-def test_a_frame_pca_is_read_as_the_release_lays_it_out(pca):
-    folder, arrays = pca
-    np.save(f"{folder}/mean.npy", arrays["mean"][:, None])  # the release has columns
-    read = load_frame_pca(folder)
-    assert_allclose(read.mean, arrays["mean"], rtol=1e-6)
-    assert_allclose(read.scale**2, arrays["eigenvals"][:6] + 1e-4, rtol=1e-6)
-    assert_array_equal(read.components, arrays["eigenvecs"].astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    ("name", "array", "message"),
-    [
-        (
-            "eigenvecs",
-            np.zeros((6, 8)),
-            r"does not fit mean\.npy .*expected \(D, 9\), found \(6, 8\)",
-        ),
-        ("eigenvals", np.zeros(5), "too few eigenvalues .*expected 6, found 5"),
-        ("mean", None, r"no such file in .*mean\.npy"),
-    ],
-)
-def test_a_frame_pca_whose_files_do_not_fit_is_refused(pca, tmp_path, name, array, message):
-    (tmp_path / f"{name}.npy").unlink()
-    if array is not None:
+def test_the_pca_of_the_release_may_hold_more_components_than_it_kept(tmp_path):
+    for name, array in {
+        "mean": np.zeros(1030),
+        "eigenvals": np.ones(1030),
+        "eigenvecs": np.eye(1030),
+    }.items():
         np.save(tmp_path / f"{name}.npy", array)
-    with pytest.raises(InputError, match=message):
-        load_frame_pca(pca[0])
-
-
-def test_a_file_that_is_no_array_is_refused(pca, tmp_path):
-    (tmp_path / "mean.npy").write_text("not an array")
-    with pytest.raises(InputError, match=r"not an array file in .*mean\.npy"):
-        load_frame_pca(pca[0])
+    plan = plan_aggregation({"audio": 128, "rgb": 1024}, ["mean"], pca=str(tmp_path))
+    assert plan.pca_list == "rgb"
 
 
 def test_a_list_that_is_always_short_keeps_the_width_of_its_records(spark, tmp_path):

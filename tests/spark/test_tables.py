@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pyspark.errors import AnalysisException
 
+from yt8m_spark.core.codebooks import linear_code
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.examples import VideoRecord, encode_video
 from yt8m_spark.formats.tfrecord import write_records
 from yt8m_spark.job import user_error
+from yt8m_spark.spark.codebooks import quantize_columns, save_codebooks
 from yt8m_spark.spark.schemas import frames_schema, videos_schema
 from yt8m_spark.spark.tables import is_frames_table, read_input, read_table
 
@@ -109,3 +111,16 @@ def test_a_pattern_that_matches_nothing_is_refused(spark, tmp_path):
 def test_frames_tables_are_told_by_their_bytes(spark):
     assert is_frames_table(spark.createDataFrame([], frames_schema(["rgb"])))
     assert not is_frames_table(spark.createDataFrame([], videos_schema(["mean_rgb"])))
+
+
+def test_a_table_coded_as_bytes_is_read_as_floats_with_its_codebook(spark, tmp_path):
+    rows = [("a", [1], 1, [0.0, 1.0]), ("b", [], 1, [-1.0, 0.5])]
+    videos = spark.createDataFrame(rows, videos_schema(["mean_rgb"]))
+    folder = tmp_path / "coded"
+    save_codebooks(str(folder / "_codebook"), {"mean_rgb": linear_code(unbiased=True)})
+    coded = quantize_columns(videos, str(folder / "_codebook"))
+    coded.write.mode("append").parquet(str(folder))
+    read = read_table(spark, str(folder))
+    assert read.schema == videos.schema
+    for row, (*_, values) in zip(read.orderBy("video_id").collect(), rows, strict=True):
+        np.testing.assert_allclose(row.mean_rgb, values, atol=2.001 / 255)

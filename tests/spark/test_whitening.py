@@ -19,6 +19,7 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
 from yt8m_spark.spark.schemas import FEATURES, videos_schema
 from yt8m_spark.spark.whitening import (
+    column_widths,
     fit_columns,
     load_whitening,
     normalize_videos,
@@ -173,6 +174,18 @@ def test_a_null_row_is_refused(spark, fitted):
         "mean_audio", F.expr("if(video_id = 'v002', null, mean_audio)")
     )
     assert "null row in column 'mean_audio'" in failure(normalize_videos(videos, fitted).collect)
+
+
+def test_a_list_without_frames_counts_as_the_mean_of_the_training_videos(spark, tmp_path):
+    rows = make_rows(20)
+    videos = make_videos(spark, rows)
+    whitening, _ = fit_columns(videos, COLUMNS)
+    save_whitening(str(tmp_path), whitening, COLUMNS, column_widths(videos, COLUMNS))
+    silent = videos.withColumn("mean_audio", F.expr("cast(null as array<float>)"))
+    expected = (rows - whitening.mean)[:, :3] @ whitening.projection[:3]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = collected(normalize_videos(silent, str(tmp_path)))
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_empty_table_cannot_be_fitted_but_normalises_to_an_empty_one(spark, fitted):

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Sequence
+
+from yt8m_spark.formats.framing import FRAMING, HEADER, record_length
 
 __all__ = ["estimate_records"]
 
-_FRAMING = 16  # bytes of header and footer around a record's data
 _SAMPLE = 4  # files looked into
-_GZIP_MAGIC = b"\x1f\x8b"
+_HEADERS_A_FILE = 5000  # and lengths read of each, at most
 
 
 def estimate_records(paths: Sequence[str]) -> int | None:
-    """Records of the TFRecord files ``paths``: those of a few, scaled by size.
+    """Records of the TFRecord files ``paths`` of a mounted file system: those of a few, by size.
 
-    None where it cannot be told: files that are gzip'ed, empty or damaged (which reading them
-    tells of, not this).
+    None where it cannot be told: files that are gzip'ed, empty, remote or damaged (which reading
+    them tells of, not this).
     """
     step = max(1, len(paths) // _SAMPLE)
-    sample = paths[::step][:_SAMPLE]
-    n_records = sum(_count(path) for path in sample)
-    n_bytes = sum(os.path.getsize(path) for path in sample)
-    if not n_records:
+    try:
+        counts = [_count(path) for path in paths[::step][:_SAMPLE]]
+        size = sum(os.path.getsize(path) for path in paths)
+    except OSError:
         return None
-    return round(sum(os.path.getsize(path) for path in paths) * n_records / n_bytes)
+    n_records, n_bytes = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    return round(size * n_records / n_bytes) if n_records else None
 
 
-def _count(path: str) -> int:
-    """Records of one plain file, by their lengths alone; 0 if they do not lead to its end."""
+def _count(path: str) -> tuple[int, int]:
+    """Records at the start of a plain file and their bytes; no record where lengths go wrong."""
     size, position, count = os.path.getsize(path), 0, 0
     with open(path, "rb") as file:
-        if file.read(2) == _GZIP_MAGIC:
-            return 0
-        while position < size:
+        while position < size and count < _HEADERS_A_FILE:
             file.seek(position)
-            header = file.read(8)
-            if len(header) < 8:
-                return 0
-            position += struct.unpack("<Q", header)[0] + _FRAMING
+            length = record_length(file.read(HEADER.size))
+            if length is None or position + length + FRAMING > size:
+                return 0, size
+            position += length + FRAMING
             count += 1
-    return count if position == size else 0
+    return count, position

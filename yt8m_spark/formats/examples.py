@@ -9,42 +9,52 @@ Axes: F frames, D features, L labels, S segments.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.encoding import encode_frames, encode_video
 from yt8m_spark.formats.features import (
     BYTES,
     FLOATS,
     INTS,
     Feature,
-    bytes_feature,
     check_kind,
-    encode_entry,
-    floats_feature,
-    ints_feature,
     read_feature,
     read_map,
     utf8,
 )
-from yt8m_spark.formats.frames import decode_frame_list, encode_frame_list
+from yt8m_spark.formats.frames import count_frames, decode_frame_list, holds_bytes
+from yt8m_spark.formats.record_types import (
+    KEYS,
+    SEGMENT_KEYS,
+    Floats,
+    FrameRecord,
+    Ints,
+    Keys,
+    Segments,
+    VideoRecord,
+)
 from yt8m_spark.formats.wire import (
     LENGTH,
     Span,
     WireError,
-    encode_bytes,
     fields,
     floats,
     ints,
     messages,
+    read_varint,
+    sole_field,
 )
 
 __all__ = [
+    "KEYS",
     "FrameRecord",
+    "Keys",
     "Segments",
     "VideoRecord",
+    "context_size",
+    "decode_context",
     "decode_frames",
     "decode_video",
     "detect_level",
@@ -52,39 +62,10 @@ __all__ = [
     "encode_video",
 ]
 
-_IDS = ("id", "video_id")  # 2018 and later; 2016-17 and AudioSet
-_SEGMENT_INTS = ("segment_start_times", "segment_end_times", "segment_labels")
-_SEGMENT_SCORES = "segment_scores"
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
 Context = dict[str, Feature]
 
-
-class VideoRecord(NamedTuple):
-    """A video-level record."""
-
-    video_id: str
-    labels: Ints  # (L,) entity ids
-    features: dict[str, Floats]  # (D,) each, by name: mean_rgb, mean_audio
-
-
-class Segments(NamedTuple):
-    """Rated segments of a video (2019); an array that the record lacks is empty."""
-
-    start_times: Ints  # (S,) seconds
-    end_times: Ints  # (S,) seconds
-    labels: Ints  # (S,) entity ids
-    scores: Floats  # (S,) 1 where raters saw the entity, else 0
-
-
-class FrameRecord(NamedTuple):
-    """A frame-level record."""
-
-    video_id: str
-    labels: Ints  # (L,) entity ids
-    features: dict[str, NDArray[np.uint8]]  # (F, D) each, by name: rgb, audio; (0, 0) if no frame
-    segments: Segments | None
+_CONTEXT, _LISTS = 1 << 3 | LENGTH, 2 << 3 | LENGTH  # tags of the two fields of a record
 
 
 def detect_level(data: bytes, *, where: str = "record") -> str:
@@ -103,7 +84,11 @@ def detect_level(data: bytes, *, where: str = "record") -> str:
 
 
 def decode_video(
-    data: bytes, *, features: Collection[str] | None = None, where: str = "record"
+    data: bytes,
+    *,
+    features: Collection[str] | None = None,
+    keys: Keys = KEYS,
+    where: str = "record",
 ) -> VideoRecord:
     """Decode a video-level record.
 
@@ -113,6 +98,8 @@ def decode_video(
         An Example, or a SequenceExample without feature lists (as released).
     features : collection of str, optional
         Names to decode; default every feature of floats. Absent ones are the caller's to miss.
+    keys : Keys
+        Names of the id and the labels.
     where : str
         Place of the record, for the error.
 
@@ -138,16 +125,80 @@ def decode_video(
             for name, feature in context.items()
             if feature.kind == FLOATS and (features is None or name in features)
         }
-        return VideoRecord(_video_id(context), _int_feature(context, "labels"), decoded)
+        return VideoRecord(_video_id(context, keys), _int_feature(context, keys.labels), decoded)
     except InputError as error:
         raise _located(error, where) from None
 
 
-def decode_frames(data: bytes, *, where: str = "record") -> FrameRecord:
+def context_size(first: bytes, n_bytes: int) -> int:
+    """How many of a record's first bytes hold its context: all where they do not tell.
+
+    They do in every released record: the context, then the feature lists, and nothing else.
+
+    Parameters
+    ----------
+    first : bytes
+        The first of the ``n_bytes`` bytes of a record.
+    n_bytes : int
+        Length of the record.
+    """
+    try:
+        if not first or first[0] != _CONTEXT:
+            return n_bytes
+        length, start = read_varint(first, 1, len(first))
+        size = start + length
+        if size + 1 >= len(first) or first[size] != _LISTS:
+            return n_bytes
+        length, start = read_varint(first, size + 1, len(first))
+    except WireError:
+        return n_bytes
+    return size if start + length == n_bytes else n_bytes
+
+
+def decode_context(data: bytes, *, keys: Keys = KEYS, where: str = "record") -> FrameRecord:
+    """Decode the id, labels and segments of a frame-level record, or of its `context_size` bytes.
+
+    Raises
+    ------
+    InputError
+        If the record is malformed, or has no id or features of the wrong kind.
+    """
+    try:
+        context = {name: read_feature(span) for name, span in read_map(_split(data)[0])}
+        labels = _int_feature(context, keys.labels)
+        return FrameRecord(_video_id(context, keys), labels, {}, _segments(context))
+    except InputError as error:
+        raise _located(error, where) from None
+
+
+def decode_frames(
+    data: bytes,
+    *,
+    features: Collection[str] | None = None,
+    keys: Keys = KEYS,
+    where: str = "record",
+) -> FrameRecord:
     """Decode a frame-level record.
 
     Lists may differ in length (audio is often a frame or two shorter than rgb); all are kept as
     they are. Context features other than the id, the labels and the segments are left out.
+
+    Parameters
+    ----------
+    data : bytes
+        A SequenceExample.
+    features : collection of str, optional
+        Names of the lists to decode, the frames of others being counted only; default every list
+        of bytes. Absent ones are the caller's to miss.
+    keys : Keys
+        Names of the id and the labels.
+    where : str
+        Place of the record, for the error.
+
+    Returns
+    -------
+    FrameRecord
+        Its arrays may be read-only views of ``data``.
 
     Raises
     ------
@@ -159,48 +210,18 @@ def decode_frames(data: bytes, *, where: str = "record") -> FrameRecord:
         context, lists = _read(data)
         if not lists:
             raise InputError("not a frame-level record", expected="feature lists", found="none")
-        decoded = {name: decode_frame_list(name, span) for name, span in lists.items()}
-        labels = _int_feature(context, "labels")
-        return FrameRecord(_video_id(context), labels, decoded, _segments(context))
+        decoded, n_frames = {}, 0
+        for name, span in lists.items():
+            if name in features if features is not None else holds_bytes(span):
+                decoded[name] = decode_frame_list(name, span)
+                n_frames = max(n_frames, len(decoded[name]))
+            else:
+                n_frames = max(n_frames, count_frames(span))
+        labels = _int_feature(context, keys.labels)
+        video_id = _video_id(context, keys)
+        return FrameRecord(video_id, labels, decoded, _segments(context), n_frames)
     except InputError as error:
         raise _located(error, where) from None
-
-
-def encode_video(record: VideoRecord) -> bytes:
-    """Encode a video-level record as the released ones are: an empty field 2 at the end.
-
-    Raises
-    ------
-    ValueError
-        If a feature is not (D,) with D > 0, or not finite.
-    """
-    entries = _id_and_labels(record.video_id, record.labels)
-    for name, values in record.features.items():
-        if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-            raise ValueError(f"feature {name!r} must be (D,) and finite, got shape {values.shape}")
-        entries.append(encode_entry(name, floats_feature(values)))
-    return encode_bytes(1, b"".join(entries)) + encode_bytes(2, b"")
-
-
-def encode_frames(record: FrameRecord) -> bytes:
-    """Encode a frame-level record.
-
-    Raises
-    ------
-    ValueError
-        If a feature list is not (F, D) uint8 with D > 0.
-    """
-    entries = _id_and_labels(record.video_id, record.labels)
-    if record.segments is not None:
-        start, end, labels, scores = record.segments
-        for name, values in zip(_SEGMENT_INTS, (start, end, labels), strict=True):
-            entries.append(encode_entry(name, ints_feature(values)))
-        entries.append(encode_entry(_SEGMENT_SCORES, floats_feature(scores)))
-    lists = [
-        encode_entry(name, encode_frame_list(name, frames))
-        for name, frames in record.features.items()
-    ]
-    return encode_bytes(1, b"".join(entries)) + encode_bytes(2, b"".join(lists))
 
 
 def _located(error: InputError, where: str) -> InputError:
@@ -226,12 +247,17 @@ def _read(data: bytes) -> tuple[Context, dict[str, Span]]:
     return {name: read_feature(span) for name, span in read_map(context)}, dict(read_map(lists))
 
 
-def _video_id(context: Context) -> str:
-    """Id of the record; of the two names the newer counts."""
-    name = next((name for name in _IDS if name in context), None)
+def _video_id(context: Context, keys: Keys) -> str:
+    """Id of the record; of several names the first counts."""
+    name = next((name for name in keys.ids if name in context), None)
     if name is None:
-        raise InputError("no video id", expected="a feature id or video_id", found=sorted(context))
-    values = [span.content() for span in messages(check_kind(name, context[name], BYTES), 1)]
+        expected = f"a feature {' or '.join(keys.ids)}"
+        raise InputError("no video id", expected=expected, found=sorted(context))
+    content = check_kind(name, context[name], BYTES)
+    sole = sole_field(*content)
+    if sole is not None and sole[0] == _CONTEXT and sole[1] < content.end:  # a value, field 1
+        return utf8(content.data[sole[1] : content.end], f"feature {name!r}")
+    values = [span.content() for span in messages(content, 1)]
     if len(values) != 1 or not values[0]:
         raise InputError(f"feature {name!r} is no video id", expected="one string", found=values)
     return utf8(values[0], f"feature {name!r}")
@@ -259,22 +285,15 @@ def _finite(name: str, values: Floats) -> Floats:
 
 def _segments(context: Context) -> Segments | None:
     """Segments of the context; None if it has none of their features."""
-    names = (*_SEGMENT_INTS, _SEGMENT_SCORES)
-    if not any(name in context for name in names):
+    if not any(name in context for name in SEGMENT_KEYS):
         return None
-    start, end, labels = (_int_feature(context, name) for name in _SEGMENT_INTS)
-    scores = floats(check_kind(_SEGMENT_SCORES, context.get(_SEGMENT_SCORES, Feature()), FLOATS))
-    sizes = zip(names, (start.size, end.size, labels.size, scores.size), strict=True)
+    *int_names, score_name = SEGMENT_KEYS
+    start, end, labels = (_int_feature(context, name) for name in int_names)
+    scores = floats(check_kind(score_name, context.get(score_name, Feature()), FLOATS))
+    sizes = zip(SEGMENT_KEYS, (start.size, end.size, labels.size, scores.size), strict=True)
     lengths = {name: size for name, size in sizes if name in context}
     if len(set(lengths.values())) > 1:
         raise InputError("segment features differ in length", found=lengths)
     if not np.isfinite(scores).all():
-        raise InputError(f"feature {_SEGMENT_SCORES!r} is not finite")
+        raise InputError(f"feature {score_name!r} is not finite")
     return Segments(start, end, labels, scores)
-
-
-def _id_and_labels(video_id: str, labels: Ints) -> list[bytes]:
-    return [
-        encode_entry("id", bytes_feature(video_id.encode())),
-        encode_entry("labels", ints_feature(labels)),
-    ]

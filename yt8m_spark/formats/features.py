@@ -22,6 +22,7 @@ from yt8m_spark.formats.wire import (
     fields,
     join,
     messages,
+    sole_field,
 )
 
 __all__ = [
@@ -41,7 +42,10 @@ __all__ = [
 
 # Kinds of a Feature: the number of the field that holds its list.
 BYTES, FLOATS, INTS = 1, 2, 3
+_NAME = "name of a feature"
 _KINDS = {0: "nothing", BYTES: "bytes", FLOATS: "floats", INTS: "integers"}
+_TAGS = frozenset(kind << 3 | LENGTH for kind in (BYTES, FLOATS, INTS))
+_KEY, _VALUE = 1 << 3 | LENGTH, 2 << 3 | LENGTH  # tags of an entry of a map
 _EMPTY = Span(b"", 0, 0)
 
 
@@ -60,6 +64,9 @@ def read_feature(span: Span) -> Feature:
     WireError
         If it is malformed.
     """
+    sole = sole_field(*span)
+    if sole is not None and sole[0] in _TAGS:
+        return Feature(sole[0] >> 3, Span(span.data, sole[1], span.end))
     kind, content = 0, _EMPTY
     for number, wire_type, start, end in fields(span):
         if number in (BYTES, FLOATS, INTS):
@@ -97,15 +104,34 @@ def read_map(maps: Iterable[Span]) -> Iterator[tuple[str, Span]]:
     """
     for span in maps:
         for entry in messages(span, 1):
-            key, value = "", None
-            for number, wire_type, start, end in fields(entry):
-                if number in (1, 2) and wire_type != LENGTH:
-                    raise WireError("malformed map", where=f"byte {start}", found=wire_type)
-                if number == 1:
-                    key = utf8(span.data[start:end], "name of a feature")
-                elif number == 2:
-                    value = join(value, Span(span.data, start, end))
-            yield key, value or _EMPTY
+            yield _plain_entry(entry) or _entry(entry)
+
+
+def _plain_entry(entry: Span) -> tuple[str, Span] | None:
+    """Key and value of an entry that consists of a short key and a value, as writers write it."""
+    data, start, end = entry
+    if end - start < 4 or data[start] != _KEY or data[start + 1] >= 0x80:
+        return None
+    key_end = start + 2 + data[start + 1]
+    if key_end >= end or data[key_end] != _VALUE:
+        return None
+    sole = sole_field(data, key_end, end)
+    if sole is None:
+        return None
+    return utf8(data[start + 2 : key_end], _NAME), Span(data, sole[1], end)
+
+
+def _entry(entry: Span) -> tuple[str, Span]:
+    """Key and value of any entry."""
+    key, value = "", None
+    for number, wire_type, start, end in fields(entry):
+        if number in (1, 2) and wire_type != LENGTH:
+            raise WireError("malformed map", where=f"byte {start}", found=wire_type)
+        if number == 1:
+            key = utf8(entry.data[start:end], _NAME)
+        elif number == 2:
+            value = join(value, Span(entry.data, start, end))
+    return key, value or _EMPTY
 
 
 def utf8(value: bytes, what: str) -> str:

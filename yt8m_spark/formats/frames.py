@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.features import BYTES, bytes_feature, check_kind, read_feature
-from yt8m_spark.formats.wire import Span, encode_bytes, messages
+from yt8m_spark.formats.wire import LENGTH, Span, encode_bytes, messages, sole_field
 
-__all__ = ["decode_frame_list", "encode_frame_list"]
+__all__ = ["count_frames", "decode_frame_list", "encode_frame_list", "holds_bytes"]
 
 Codes = NDArray[np.uint8]
+
+_VALUE = 1 << 3 | LENGTH  # tag of a value of a BytesList
 
 
 def decode_frame_list(name: str, span: Span) -> Codes:
     """Frames of a FeatureList message, (F, D) uint8; (0, 0) where it has none.
+
+    The array may be a read-only view of the bytes of ``span``.
 
     Raises
     ------
@@ -35,6 +39,36 @@ def decode_frame_list(name: str, span: Span) -> Codes:
         return np.empty((0, 0), np.uint8)
     frames = _equal_frames(span, first, _frame(name, first, 0))
     return _unequal_frames(name, span) if frames is None else frames
+
+
+def holds_bytes(span: Span) -> bool:
+    """Whether a FeatureList message is one of frames: its first Feature holds bytes or nothing.
+
+    A list without frames may be one. Lists of floats or integers (timestamps, say) are none.
+
+    Raises
+    ------
+    WireError
+        If it is malformed.
+    """
+    first = next(messages(span, 1), None)
+    return first is None or read_feature(first).kind in (0, BYTES)
+
+
+def count_frames(span: Span) -> int:
+    """Frames of a FeatureList message, whatever they hold, without decoding them.
+
+    Raises
+    ------
+    WireError
+        If it is malformed.
+    """
+    first = next(messages(span, 1), None)
+    if first is None:
+        return 0
+    header = first.start - span.start
+    rows = _rows(span, first, header)
+    return sum(1 for _ in messages(span, 1)) if rows is None else len(rows)
 
 
 def encode_frame_list(name: str, frames: Codes) -> bytes:
@@ -59,15 +93,24 @@ def encode_frame_list(name: str, frames: Codes) -> bytes:
 
 def _equal_frames(span: Span, first: Span, value: Span) -> Codes | None:
     """Frames that are all laid out as ``first``, its ``value`` last; None if they are not."""
+    if value.data is not span.data or value.end != first.end:
+        return None
+    header = value.start - span.start
+    rows = _rows(span, first, header)
+    return None if rows is None else rows[:, header:]
+
+
+def _rows(span: Span, first: Span, header: int) -> Codes | None:
+    """Messages of a list, one a row, if all are as long as ``first`` and share its header.
+
+    ``header`` is the number of bytes of a row that must be the same, tag and length included.
+    """
     stride = first.end - span.start
     size = span.end - span.start
-    if size % stride or value.data is not span.data or value.end != first.end:
+    if size % stride:
         return None
     rows = np.frombuffer(span.data, np.uint8, size, span.start).reshape(-1, stride)
-    header = value.start - span.start
-    if not (rows[:, :header] == rows[0, :header]).all():
-        return None
-    return rows[:, header:].copy()
+    return rows if (rows[:, :header] == rows[0, :header]).all() else None
 
 
 def _unequal_frames(name: str, span: Span) -> Codes:
@@ -86,7 +129,11 @@ def _unequal_frames(name: str, span: Span) -> Codes:
 
 def _frame(name: str, span: Span, number: int) -> Span:
     """The one bytes value of a frame's Feature message."""
-    values = list(messages(check_kind(name, read_feature(span), BYTES), 1))
+    content = check_kind(name, read_feature(span), BYTES)
+    sole = sole_field(*content)
+    if sole is not None and sole[0] == _VALUE and sole[1] < content.end:
+        return Span(content.data, sole[1], content.end)
+    values = list(messages(content, 1))
     if len(values) != 1 or values[0].start == values[0].end:
         raise InputError(
             f"frame {number} of {name!r} is no frame",

@@ -8,7 +8,7 @@ import re
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["match_shards"]
+__all__ = ["expand_braces", "match_shards"]
 
 _BRACES = re.compile(r"\{([^{}]*)\}")  # innermost
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")
@@ -44,7 +44,7 @@ def match_shards(pattern: str) -> list[str]:
                 "folder holds no shards", where=pattern, expected=_IN_FOLDER, found="none"
             )
         return sorted(files)
-    patterns = _expand(path)
+    patterns = expand_braces(path)
     if patterns == [path] and not glob.has_magic(path):
         raise InputError("no such file or folder", where=pattern)
     matches = {match for one in patterns for match in _visible(one)}
@@ -87,10 +87,10 @@ def _visible(pattern: str) -> list[str]:
     return [path for path in found if not os.path.basename(path).startswith((".", "_"))]
 
 
-def _expand(pattern: str) -> list[str]:
+def expand_braces(pattern: str) -> list[str]:
     """Every pattern that one with ``{a,b}`` stands for."""
     match = _BRACES.search(pattern)
     if match is None:
         return [pattern]
     before, after = pattern[: match.start()], pattern[match.end() :]
-    return [one for part in match[1].split(",") for one in _expand(before + part + after)]
+    return [one for part in match[1].split(",") for one in expand_braces(before + part + after)]

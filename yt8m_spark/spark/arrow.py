@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["float_lists", "ragged", "ragged_lists", "to_matrix"]
+__all__ = ["between_nulls", "float_lists", "ragged", "ragged_lists", "to_matrix"]
 
 
 def to_matrix(column: pa.Array, name: str, width: int | None = None) -> NDArray[np.float32]:
@@ -76,3 +76,11 @@ def float_lists(matrix: NDArray[np.floating]) -> pa.Array:
     n_rows, width = matrix.shape
     flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), pa.float32())
     return ragged_lists(np.arange(n_rows + 1, dtype=np.int64) * width, flat)
+
+
+def between_nulls(values: pa.Array, missing: NDArray[np.bool_]) -> pa.Array:
+    """``values`` put where not ``missing`` (B,), in order, and nulls where it is."""
+    if not missing.any():
+        return values
+    positions = np.cumsum(~missing) - 1
+    return values.take(pa.array(positions, mask=missing))  # taking at null gives null

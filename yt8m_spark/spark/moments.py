@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
@@ -46,11 +47,13 @@ def column_moments(
     merge them, two in memory at a time, and the driver receives one. Their order hangs on the
     partitions' numbers alone, so a given partitioning gives the same bits each time.
 
+    A row with a null in one of the columns (a video without frames of a list) is left out.
+
     Raises
     ------
     InputError
-        If ``df`` lacks a column or has no rows; rows of unequal length, nulls and NaN fail the
-        Spark task with one.
+        If ``df`` lacks a column or has no rows; rows of unequal length, nulls in a row and NaN
+        fail the Spark task with one.
     """
     require_columns(df, dict.fromkeys(columns, FLOATS), "videos table")
     fold = partial(_fold_partition, columns=tuple(columns), heartbeats=heartbeats)
@@ -105,7 +108,17 @@ def _moments_of_slices(
 ) -> Iterator[Moments]:
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            yield moments_of(concatenated(batch.slice(start, _ROWS_AT_ONCE), columns))
+            rows = _complete(batch.slice(start, _ROWS_AT_ONCE), columns)
+            if rows.num_rows:
+                yield moments_of(concatenated(rows, columns))
+
+
+def _complete(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """Rows of ``batch`` that have all of ``columns``."""
+    if not any(batch.column(name).null_count for name in columns):
+        return batch
+    valid = [batch.column(name).is_valid() for name in columns]
+    return batch.filter(reduce(pc.and_, valid))
 
 
 def _of_one_width(moments: Iterable[Moments], columns: Sequence[str]) -> Iterator[Moments]:

@@ -1,13 +1,13 @@
 """Records of a TFRecord shard to Arrow batches, checked against what the first record had.
 
-Axes: B records of a batch, D features.
+Axes: B records of a batch, F frames, D features.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+import logging
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,39 +16,81 @@ from pyspark.sql.types import StructType
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.examples import (
-    FrameRecord,
-    Segments,
-    VideoRecord,
+    context_size,
+    decode_context,
     decode_frames,
     decode_video,
 )
-from yt8m_spark.formats.tfrecord import read_records
-from yt8m_spark.spark.arrow import float_lists, ragged_lists
-from yt8m_spark.spark.schemas import SEGMENT_FIELDS, arrow_schema
+from yt8m_spark.formats.mediapipe import decode_mediapipe
+from yt8m_spark.formats.record_types import KEYS, FrameRecord, Keys, VideoRecord
+from yt8m_spark.formats.tfrecord import Damage, Record, raise_damage, scan_records
+from yt8m_spark.formats.window import Head
+from yt8m_spark.spark.arrow import between_nulls
+from yt8m_spark.spark.record_columns import SEGMENT_COLUMNS, record_column, wrong_numbers
+from yt8m_spark.spark.schemas import arrow_schema
+from yt8m_spark.spark.storage import open_file
 
-__all__ = ["RecordBatches", "Rules"]
+__all__ = ["Piece", "RecordBatches", "Rejected", "Rules", "drop_with_a_warning"]
 
 # A batch ends at so many videos or bytes, whichever comes first.
 _VIDEOS_A_BATCH = 1024
 _BYTES_A_BATCH = 32 << 20
-_LARGEST_INT = 2**31 - 1
-
-_SEGMENT_COLUMNS = {field.name: field.name.removeprefix("segment_") for field in SEGMENT_FIELDS}
+_FRAMING = 16  # bytes of a record's header and footer
 
 AnyRecord = VideoRecord | FrameRecord
-Ints = NDArray[np.int64]
 
-_NO_INTS = np.empty(0, np.int64)
-_NO_SCORES = np.empty(0, np.float32)
+_logger = logging.getLogger("yt8m_spark")
+
+
+class Piece(NamedTuple):
+    """A file, or the records of it that start at bytes ``start`` to ``stop``."""
+
+    path: str
+    start: int = 0
+    stop: int | None = None  # None: to its end
+    first_number: int = 0  # of the record at ``start``
 
 
 class Rules(NamedTuple):
-    """What every record must be."""
+    """What every record must be, and what becomes of one that is not."""
 
     level: str  # "frame" or "video"
-    widths: dict[str, int]  # D of each feature to read; 0: as the first of the shard has it
-    exact: bool  # whether a record may have no other feature (nor segments, if not read)
-    entities: Ints | None  # (E,) ascending: what labels may be; None: anything
+    widths: dict[str, int]  # D of each feature to read; 0: as the first of the piece has it
+    exact: bool = False  # whether a record may have no segments if they are not read
+    entities: NDArray[np.int64] | None = None  # (E,) ascending: what labels may be; None: anything
+    keys: Keys = KEYS
+    mediapipe: bool = False  # whether the records are MediaPipe's
+    mode: str = "failfast"
+    check_data: bool = True  # even if only the context of a record is wanted
+    corrupt_record: str = "_corrupt_record"
+
+
+class Rejected(NamedTuple):
+    """A record that could not be used."""
+
+    path: str
+    number: int
+    offset: int  # byte of the (unzipped) file where it starts
+    n_bytes: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Return its place and the reason."""
+        return f"{self.path}, record {self.number}, byte {self.offset}: {self.reason}"
+
+
+class _Row(NamedTuple):
+    """A record of a batch, or why there is none."""
+
+    item: Record | Damage
+    record: AnyRecord | None
+    reason: str = ""
+
+
+def drop_with_a_warning(rejected: list[Rejected]) -> None:
+    """Tell in the task's log how many records of a piece were dropped."""
+    if rejected:
+        _logger.warning("%d bad records dropped; the first: %s", len(rejected), rejected[0])
 
 
 class RecordBatches:
@@ -57,84 +99,161 @@ class RecordBatches:
     Parameters
     ----------
     schema : StructType
-        Columns of the frames or videos table, each known to the records.
+        Columns of the frames or videos table, each known to the records, and perhaps the column
+        of corrupt records.
     rules : Rules
     """
 
     def __init__(self, schema: StructType, rules: Rules) -> None:
-        self._schema = schema
+        self.schema = schema
         self._rules = rules
-        self._has_segments = any(name in _SEGMENT_COLUMNS for name in schema.names)
+        self._has_segments = any(name in SEGMENT_COLUMNS for name in schema.names)
+        # Of records whose frames nobody asks for, not even how many there are.
+        context_only = (
+            rules.level == "frame"
+            and not (rules.widths or rules.exact or rules.mediapipe)
+            and "n_frames" not in schema.names
+        )
+        self._head = Head(context_size, rules.check_data) if context_only else None
 
-    def read(self, path: str) -> Iterator[pa.RecordBatch]:
+    @property
+    def keeps_bad_rows(self) -> bool:
+        """Whether a bad record gives a row."""
+        return self._rules.mode == "permissive"
+
+    def read(
+        self, piece: Piece, tell: Callable[[list[Rejected]], None] = drop_with_a_warning
+    ) -> Iterator[pa.RecordBatch]:
         """Batches of at most 1,024 videos or about 32 MiB (at least one video).
 
         ``n_frames`` is the number of frames of the longest feature list of the record, read or
         not; a video-level record does not tell it, so it is null.
 
+        Mode "permissive" gives a row of nulls for a bad record, the place and the reason in the
+        column of corrupt records (if the schema has it); "dropmalformed" gives none. At the end
+        ``tell`` is called with the bad records.
+
         Raises
         ------
         InputError
-            If a record breaks a rule; it names the file and the record.
+            In mode "failfast", if a record is damaged or breaks a rule; it names the file and
+            the record.
         """
-        schema = arrow_schema(self._schema)
         widths = dict(self._rules.widths)
-        records: list[AnyRecord] = []
-        first = n_bytes = 0
-        for number, data in read_records(path):
-            records.append(self._checked(data, widths, f"{path}, record {number}"))
-            n_bytes += len(data)
-            if len(records) == _VIDEOS_A_BATCH or n_bytes >= _BYTES_A_BATCH:
-                yield self._batch(records, schema, path, first)
-                records, first, n_bytes = [], number + 1, 0
-        if records:
-            yield self._batch(records, schema, path, first)
+        rejected: list[Rejected] = []
+        rows: list[_Row] = []
+        n_bytes = 0
+        with open_file(piece.path) as file:
+            for item in scan_records(
+                file,
+                piece.path,
+                start=piece.start,
+                stop=piece.stop,
+                first_number=piece.first_number,
+                head=self._head,
+            ):
+                rows.append(self._row(item, widths, piece.path))
+                n_bytes += len(item.data) if isinstance(item, Record) else 0
+                if len(rows) == _VIDEOS_A_BATCH or n_bytes >= _BYTES_A_BATCH:
+                    yield from self._batch(rows, piece.path, rejected)
+                    rows, n_bytes = [], 0
+        if rows:
+            yield from self._batch(rows, piece.path, rejected)
+        tell(rejected)
 
-    def _checked(self, data: bytes, widths: dict[str, int], where: str) -> AnyRecord:
-        """Decode one record; ``widths`` takes those that were not known."""
+    def _row(self, item: Record | Damage, widths: dict[str, int], path: str) -> _Row:
+        """Decode and check one record; ``widths`` takes those that were not known."""
+        strict = self._rules.mode == "failfast"
+        if isinstance(item, Damage):
+            if strict:
+                raise_damage(path, item)
+            return _Row(item, None, item.reason)
+        where = f"{path}, record {item.number}"
+        try:
+            record = self._decode(item.data, widths, where)
+            _check_features(record, widths, where)
+        except InputError as error:
+            if strict:
+                raise
+            reason = str(error).removeprefix(f"{where}: ").replace(f" in {where}", "", 1)
+            return _Row(item, None, reason)
+        return _Row(item, record)
+
+    def _decode(self, data: bytes, widths: dict[str, int], where: str) -> AnyRecord:
         rules = self._rules
-        record: AnyRecord
-        if rules.level == "frame":
-            record = decode_frames(data, where=where)
-            if rules.exact and record.segments is not None and not self._has_segments:
-                raise InputError(
-                    "segments, but none in the first record",
-                    where=where,
-                    expected="a schema with the segment columns",
-                )
-        else:
-            record = decode_video(data, features=None if rules.exact else widths, where=where)
-        _check_features(record, widths, where, exact=rules.exact)
+        if rules.level == "video":
+            return decode_video(data, features=widths, keys=rules.keys, where=where)
+        if rules.mediapipe:
+            return decode_mediapipe(data, where=where)
+        if self._head:
+            return decode_context(data, keys=rules.keys, where=where)
+        record = decode_frames(data, features=widths, keys=rules.keys, where=where)
+        if rules.exact and record.segments is not None and not self._has_segments:
+            raise InputError(
+                "segments, but none in the first record",
+                where=where,
+                expected="a schema with the segment columns",
+            )
         return record
 
     def _batch(
-        self, records: list[AnyRecord], schema: pa.Schema, path: str, first: int
-    ) -> pa.RecordBatch:
-        """One batch; its record 0 is record ``first`` of ``path``."""
-        self._check_labels(records, path, first)
-        columns = [_column(field.name, records, path, first).cast(field.type) for field in schema]
-        return pa.RecordBatch.from_arrays(columns, schema=schema)
+        self, rows: list[_Row], path: str, rejected: list[Rejected]
+    ) -> Iterator[pa.RecordBatch]:
+        """One batch of ``rows``, none if every row is dropped."""
+        rows = self._without_wrong_numbers(rows, path)
+        bad = [_rejected(row, path) for row in rows if row.record is None]
+        rejected.extend(bad)
+        if self._rules.mode == "dropmalformed":
+            rows = [row for row in rows if row.record is not None]
+        if rows:
+            schema = arrow_schema(self.schema)
+            columns = [
+                self._column(field.name, rows, field.type, path).cast(field.type)
+                for field in schema
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _check_labels(self, records: list[AnyRecord], path: str, first: int) -> None:
-        """Refuse labels outside the vocabulary."""
-        if self._rules.entities is None:
-            return
-        labels = [record.labels for record in records]
-        at = _first_wrong(labels, np.isin(np.concatenate(labels), self._rules.entities))
-        if at is not None:
-            raise InputError(
-                "label is not in the vocabulary",
-                where=f"{path}, record {first + at[0]}",
-                expected=f"one of {len(self._rules.entities)} entities",
-                found=at[1],
-            )
+    def _column(self, name: str, rows: list[_Row], kind: pa.DataType, path: str) -> pa.Array:
+        if name == self._rules.corrupt_record:
+            told = [str(_rejected(row, path)) if row.record is None else None for row in rows]
+            return pa.array(told, pa.string())
+        records = [row.record for row in rows if row.record is not None]
+        if not records and name != "shard":
+            return pa.nulls(len(rows), kind)
+        if name == "shard":
+            return record_column(name, records, path, len(rows))
+        missing = np.array([row.record is None for row in rows])
+        return between_nulls(record_column(name, records, path, len(records)), missing)
+
+    def _without_wrong_numbers(self, rows: list[_Row], path: str) -> list[_Row]:
+        """``rows``, with a reason in place of each record whose labels or segments are wrong.
+
+        All labels of a batch are checked at once: one by one they would take as long as decoding.
+        """
+        good = [(at, row.record) for at, row in enumerate(rows) if row.record is not None]
+        records = [record for _, record in good]
+        faults = wrong_numbers(records, self.schema.names, self._rules.entities)
+        for number, fault in sorted(faults.items()):
+            at = good[number][0]
+            if self._rules.mode == "failfast":
+                where = f"{path}, record {rows[at].item.number}"
+                raise InputError(
+                    fault.what, where=where, expected=fault.expected, found=fault.found
+                )
+            reason = str(InputError(fault.what, expected=fault.expected, found=fault.found))
+            rows[at] = _Row(rows[at].item, None, reason)
+        return rows
 
 
-def _check_features(record: AnyRecord, widths: dict[str, int], where: str, *, exact: bool) -> None:
-    """Refuse a record whose features are not those of the first one."""
-    missing = [name for name in widths if name not in record.features]
-    other = [name for name in record.features if name not in widths] if exact else []
-    if missing or other:
+def _rejected(row: _Row, path: str) -> Rejected:
+    item = row.item
+    n_bytes = len(item.data) + _FRAMING if isinstance(item, Record) else item.n_bytes
+    return Rejected(path, item.number, item.offset, n_bytes, row.reason)
+
+
+def _check_features(record: AnyRecord, widths: dict[str, int], where: str) -> None:
+    """Refuse a record whose features are not those of the first one; others are left out."""
+    if any(name not in record.features for name in widths):
         raise InputError(
             "features differ from those of the first record",
             where=where,
@@ -152,66 +271,3 @@ def _check_features(record: AnyRecord, widths: dict[str, int], where: str, *, ex
                     found=found,
                 )
             widths[name] = found
-
-
-def _column(name: str, records: Sequence[AnyRecord], path: str, first: int) -> pa.Array:
-    """Arrow column ``name`` of ``records``, the first of which is record ``first`` of ``path``."""
-    if name == "video_id":
-        return pa.array([record.video_id for record in records], pa.string())
-    if name == "labels":
-        return _int_lists(name, [record.labels for record in records], path, first)
-    if name == "n_frames":
-        return pa.array([_n_frames(record) for record in records], pa.int32())
-    if name == "shard":
-        return pa.array([os.path.basename(path)] * len(records), pa.string())
-    if name in _SEGMENT_COLUMNS:
-        return _segment_column(name, records, path, first)
-    if isinstance(records[0], FrameRecord):
-        return pa.array([record.features[name].tobytes() for record in records], pa.binary())
-    return float_lists(np.stack([record.features[name] for record in records]))
-
-
-def _n_frames(record: AnyRecord) -> int | None:
-    """Frames of the longest feature list; a released video-level record does not say."""
-    if isinstance(record, VideoRecord):
-        return None
-    return max(len(frames) for frames in record.features.values())
-
-
-def _int_lists(name: str, rows: Sequence[Ints], path: str, first: int) -> pa.ListArray:
-    """Column of lists of entity ids or seconds, 0 .. 2**31 - 1."""
-    values = np.concatenate(rows)
-    at = _first_wrong(rows, (values >= 0) & (values <= _LARGEST_INT))
-    if at is not None:
-        raise InputError(
-            f"number out of range in {name!r}",
-            where=f"{path}, record {first + at[0]}",
-            expected=f"0 .. {_LARGEST_INT}",
-            found=at[1],
-        )
-    offsets = np.cumsum([0, *(len(row) for row in rows)])
-    return ragged_lists(offsets, pa.array(values, pa.int32()))
-
-
-def _first_wrong(rows: Sequence[Ints], right: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Row and value where ``right`` (of all values, one row after the other) is first False."""
-    if right.all():
-        return None
-    at = int(np.argmin(right))
-    ends = np.cumsum([len(row) for row in rows])
-    return int(np.searchsorted(ends, at, side="right")), int(np.concatenate(rows)[at])
-
-
-def _segment_column(name: str, records: Sequence[AnyRecord], path: str, first: int) -> pa.Array:
-    """One of the four segment columns; null for a video without segments."""
-    segments = [record.segments if isinstance(record, FrameRecord) else None for record in records]
-    if name == "segment_scores":
-        scores = [_NO_SCORES if one is None else one.scores for one in segments]
-        values = pa.array(np.concatenate(scores), pa.float32())
-        column = ragged_lists(np.cumsum([0, *(len(row) for row in scores)]), values)
-    else:
-        index = Segments._fields.index(_SEGMENT_COLUMNS[name])
-        rows = [_NO_INTS if one is None else cast("Ints", one[index]) for one in segments]
-        column = _int_lists(name, rows, path, first)
-    absent = np.array([one is None for one in segments])
-    return pa.ListArray.from_arrays(column.offsets, column.values, mask=pa.array(absent))

@@ -1,27 +1,34 @@
-"""Frames table to videos table: `core.statistics` spread over partitions."""
+"""Frames to video statistics, batch by batch: `core.statistics` where the frames are.
+
+The same task runs on a frames table (`aggregate_videos`) and straight on shards (the data source's
+option ``statistics``), so both give the same figures.
+
+Axes: V videos of a batch, F frames, D features.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType
+from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructField, StructType
 
+from yt8m_spark.core.frame_pca import FramePca, ReluSpace
 from yt8m_spark.core.statistics import (
     STATISTICS,
-    FramePca,
-    frame_statistics,
+    check_statistics,
     quantized_statistics,
-    reconstruct_frames,
-    statistic_width,
+    relu_statistics,
 )
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.pca_files import read_frame_pca
 from yt8m_spark.spark.arrow import ragged_lists
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.schemas import (
@@ -32,10 +39,80 @@ from yt8m_spark.spark.schemas import (
     videos_schema,
 )
 
-__all__ = ["aggregate_videos", "frame_widths", "load_frame_pca"]
+__all__ = [
+    "Aggregation",
+    "aggregate_batches",
+    "aggregate_videos",
+    "frame_widths",
+    "plan_aggregation",
+]
 
-# Videos whose statistics go out in one Arrow batch.
-_VIDEOS_AT_ONCE = 256
+
+# Components that the release kept of its frame PCA (§3.3); eigenvecs.npy may hold them all.
+_RELEASED = 1024
+
+
+class Aggregation(NamedTuple):
+    """Which statistics to take of which feature lists."""
+
+    features: dict[str, int]  # feature lists and their widths D; 0: no frame of it is known
+    statistics: dict[str, tuple[str, ...]]  # of each feature list
+    schema: StructType  # of the videos table that comes out
+    pca_path: str | None = None  # of the frame PCA, to take statistics in ReLU space
+    pca_list: str = ""  # the feature list that the PCA made
+    pca_stamp: int = 0  # when its files were written, ns
+
+    def restricted_to(self, schema: StructType) -> Aggregation:
+        """What gives the columns of ``schema`` only."""
+        wanted = {
+            name: tuple(s for s in statistics if f"{s}_{name}" in schema.names)
+            for name, statistics in self.statistics.items()
+        }
+        wanted = {name: statistics for name, statistics in wanted.items() if statistics}
+        features = {name: width for name, width in self.features.items() if name in wanted}
+        return self._replace(features=features, statistics=wanted, schema=schema)
+
+
+def plan_aggregation(
+    features: Mapping[str, int],
+    statistics: Sequence[str],
+    *,
+    pca: str | None = None,
+    extra: Sequence[StructField] = (),
+) -> Aggregation:
+    """Aggregation of ``features`` (names and widths) with columns ``<statistic>_<feature list>``.
+
+    Parameters
+    ----------
+    features : mapping of str to int
+    statistics : sequence of str
+        See `core.statistics`.
+    pca : str, optional
+        Path of the frame PCA (see `read_frame_pca`): statistics of the one feature list that it
+        made are those of reconstructed ReLU activations (§5.2). That is the list of as many
+        features as it has components, or of 1,024, which the release kept of 2,048.
+    extra : sequence of StructField
+        Columns passed on, after the statistics.
+
+    Raises
+    ------
+    InputError
+        If the PCA cannot be read or no feature list can be of it.
+    ValueError
+        If a statistic is unknown.
+    """
+    check_statistics(statistics)
+    columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
+    plan = Aggregation(
+        dict(features),
+        dict.fromkeys(features, tuple(statistics)),
+        StructType([*videos_schema(columns), *extra]),
+    )
+    if pca is None:
+        return plan
+    path = str(Path(pca).resolve())  # tasks may run elsewhere
+    list_name = _list_of_pca(path, features)
+    return plan._replace(pca_path=path, pca_list=list_name, pca_stamp=_stamp(path))
 
 
 def aggregate_videos(
@@ -48,7 +125,7 @@ def aggregate_videos(
 ) -> DataFrame:
     """Videos table with a column ``<statistic>_<feature list>`` for each of both.
 
-    Paper: §4.2.2, Eq. 2.
+    Paper: §4.2.2, Eq. 2. A video without frames of a list has nulls in the list's columns.
 
     Parameters
     ----------
@@ -57,40 +134,48 @@ def aggregate_videos(
     features : mapping of str to int
         Feature lists to take and their widths D (see `frame_widths`).
     statistics : sequence of str
-        Of "mean", "std", "top5".
+        "mean", "std", "top5", ... (see `core.statistics`).
     pca_folder : str, optional
-        Take the statistics of reconstructed ReLU activations (§5.2) with the frame PCA in this
-        folder, for the one feature list whose width is the PCA's; else of dequantized frames.
+        Take the statistics of reconstructed ReLU activations (§5.2), for the one feature list
+        that this frame PCA made; else of dequantized frames.
     heartbeats : str, optional
         Folder to count finished videos in (see `yt8m_spark.progress`).
 
     Raises
     ------
     InputError
-        If a column is missing, or no feature list has the width of the PCA; a video without
-        frames, or whose bytes are no whole number of frames, fails the Spark task with one that
-        names the video.
+        If a column is missing, or no feature list can be of the PCA; a video whose bytes are no
+        whole number of frames fails the Spark task with one that names the video.
     ValueError
         If a statistic is unknown.
     """
-    for statistic in statistics:
-        statistic_width(statistic, 1)
-    pca_stamp = _check_pca(pca_folder, features) if pca_folder else 0
-    columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
-    schema = videos_schema(columns)
+    aggregation = plan_aggregation(features, statistics, pca=pca_folder)
     wanted: dict[str, DataType] = dict.fromkeys(features, BinaryType())
     known: dict[str, DataType] = {"video_id": StringType(), "labels": INTS}
     require_columns(frames, known | {"n_frames": IntegerType()} | wanted, "frames table")
-    task = partial(
-        _aggregate_partition,
-        features=dict(features),
-        statistics=tuple(statistics),
-        pca_folder=pca_folder and str(Path(pca_folder).resolve()),  # tasks may run elsewhere
-        pca_stamp=pca_stamp,
-    )
+    task = partial(aggregate_batches, aggregation=aggregation)
     return frames.select("video_id", "labels", "n_frames", *features).mapInArrow(
-        counted(task, heartbeats), schema
+        counted(task, heartbeats), aggregation.schema
     )
+
+
+def aggregate_batches(
+    batches: Iterable[pa.RecordBatch], aggregation: Aggregation
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the videos table of ``batches`` of a frames table.
+
+    Raises
+    ------
+    InputError
+        If the bytes of a video are no whole number of frames.
+    """
+    schema = arrow_schema(aggregation.schema)
+    for batch in batches:
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for name in aggregation.features:
+            columns |= _statistics_columns(batch, name, aggregation)
+        arrays = [columns[field.name].cast(field.type) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def frame_widths(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:
@@ -132,112 +217,77 @@ def _least_width(n_bytes: int, n_frames: int) -> int:
     return next(w for w in range(-(-n_bytes // n_frames), n_bytes + 1) if n_bytes % w == 0)
 
 
-def load_frame_pca(folder: str) -> FramePca:
-    """Read a frame PCA: mean.npy (M,), eigenvals.npy (D,) or longer, eigenvecs.npy (D, M).
-
-    These are the names of the release's own files (yt8m_pca).
-
-    Raises
-    ------
-    InputError
-        If a file is missing or the shapes do not fit together.
-    """
-    path = Path(folder)
-    mean, values, vectors = (_load_npy(path / n) for n in ("mean", "eigenvals", "eigenvecs"))
-    mean, values = mean.ravel(), values.ravel()
-    if vectors.ndim != 2 or vectors.shape[1] != len(mean):
-        raise InputError(
-            "eigenvecs.npy does not fit mean.npy",
-            where=folder,
-            expected=f"(D, {len(mean)})",
-            found=vectors.shape,
-        )
-    if len(values) < len(vectors):
-        raise InputError(
-            "too few eigenvalues", where=folder, expected=len(vectors), found=len(values)
-        )
-    # The release divides by sqrt(eigenvalue + 1e-4).
-    scale = np.sqrt(values[: len(vectors)] + 1e-4).astype(np.float32)
-    return FramePca(mean.astype(np.float32), vectors.astype(np.float32), scale)
-
-
-def _check_pca(folder: str, features: Mapping[str, int]) -> int:
-    """When the PCA in ``folder`` was written, ns; refuses one that fits none of ``features``."""
-    width = len(load_frame_pca(folder).components)
-    if width not in features.values():
+def _list_of_pca(path: str, features: Mapping[str, int]) -> str:
+    """Feature list that the PCA at ``path`` made."""
+    n_components = len(read_frame_pca(path).components)
+    widths = [n_components, _RELEASED] if n_components > _RELEASED else [n_components]
+    fitting = [name for width in widths for name, d in features.items() if d == width]
+    if not fitting:
         raise InputError(
             "no feature list has the width of the frame PCA",
-            where=folder,
-            expected=width,
+            where=path,
+            expected=" or ".join(map(str, widths)),
             found=", ".join(f"{name} {d}" for name, d in features.items()),
         )
-    return max(path.stat().st_mtime_ns for path in Path(folder).glob("*.npy"))
+    return fitting[0]
 
 
-def _load_npy(path: Path) -> NDArray[np.float64]:
-    name = path.with_suffix(".npy")
-    try:
-        return np.asarray(np.load(name, allow_pickle=False), dtype=np.float64)
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(name)) from None
-    except ValueError as error:
-        raise InputError("not an array file", where=str(name), found=error) from None
+def _stamp(path: str) -> int:
+    """When the files of a PCA were last written, ns: a worker must not keep an old one."""
+    files = [Path(path), *Path(path).glob("*.npy")]
+    return max(file.stat().st_mtime_ns for file in files)
 
 
-def _aggregate_partition(
-    batches: Iterable[pa.RecordBatch],
-    features: dict[str, int],
-    statistics: tuple[str, ...],
-    pca_folder: str | None,
-    pca_stamp: int,
-) -> Iterator[pa.RecordBatch]:
-    pca = _cached_pca(pca_folder, pca_stamp) if pca_folder else None
-    columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
-    schema = arrow_schema(videos_schema(columns))
-    for whole in batches:
-        for start in range(0, whole.num_rows, _VIDEOS_AT_ONCE):
-            batch = whole.slice(start, _VIDEOS_AT_ONCE)
-            arrays = [batch.column(name) for name in ("video_id", "labels", "n_frames")]
-            for name, width in features.items():
-                rows = _video_rows(batch, name, width, statistics, pca)
-                arrays += [_float_column([row[s] for row in rows]) for s in statistics]
-            cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-            yield pa.RecordBatch.from_arrays(cast, schema=schema)
+def _statistics_columns(
+    batch: pa.RecordBatch, name: str, aggregation: Aggregation
+) -> dict[str, pa.Array]:
+    """Columns of the statistics of feature list ``name``, by their names."""
+    codes, offsets = _frames_of(batch, name, aggregation.features[name])
+    statistics = aggregation.statistics[name]
+    if aggregation.pca_path and name == aggregation.pca_list:
+        space = _relu_space(aggregation.pca_path, codes.shape[1], aggregation.pca_stamp)
+        figures = relu_statistics(codes, offsets, statistics, space)
+    else:
+        figures = quantized_statistics(codes, offsets, statistics)
+    empty = np.diff(offsets) == 0
+    return {f"{s}_{name}": _float_column(rows, empty) for s, rows in figures.items()}
 
 
-def _video_rows(
-    batch: pa.RecordBatch,
-    name: str,
-    width: int,
-    statistics: tuple[str, ...],
-    pca: FramePca | None,
-) -> list[dict[str, NDArray[np.float32]]]:
-    """Statistics of feature list ``name`` of each video of ``batch``."""
-    rows = []
-    for video_id, cell in zip(batch.column("video_id"), batch.column(name), strict=True):
-        codes = np.frombuffer(cell.as_buffer() or b"", dtype=np.uint8)
-        if len(codes) == 0 or len(codes) % width:
-            raise InputError(
-                f"feature list {name!r} holds no whole number of frames",
-                where=f"video {video_id}",
-                expected=f"a multiple of {width} bytes, at least one",
-                found=f"{len(codes)} bytes",
-            )
-        frames = codes.reshape(-1, width)
-        if pca is not None and width == len(pca.components):
-            rows.append(frame_statistics(reconstruct_frames(frames, pca), statistics))
-        else:
-            rows.append(quantized_statistics(frames, statistics))
-    return rows
+def _frames_of(
+    batch: pa.RecordBatch, name: str, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Frames (N, D) of all videos of ``batch``, without a copy, and offsets (V + 1,) of each."""
+    column = batch.column(name)
+    if column.null_count:
+        column = column.fill_null(b"")
+    _, ends, data = column.buffers()
+    starts = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
+    lengths = np.diff(starts)
+    width = width or int(lengths.max(initial=1)) or 1
+    if (lengths % width).any():
+        row = int(np.argmax(lengths % width != 0))
+        raise InputError(
+            f"feature list {name!r} holds no whole number of frames",
+            where=f"video {batch.column('video_id')[row]}",
+            expected=f"a multiple of {width} bytes",
+            found=f"{lengths[row]} bytes",
+        )
+    flat = np.frombuffer(data or b"", np.uint8)[starts[0] : starts[-1]]
+    return flat.reshape(-1, width), ((starts - starts[0]) // width).astype(np.int64)
 
 
-def _float_column(rows: list[NDArray[np.float32]]) -> pa.Array:
-    """One list a row; all rows of one width."""
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * (len(rows[0]) if rows else 0)
-    flat = np.concatenate(rows) if rows else np.empty(0, np.float32)
-    return ragged_lists(offsets, pa.array(flat, pa.float32()))
+def _float_column(rows: NDArray[np.float32], empty: NDArray[np.bool_]) -> pa.Array:
+    """(V, D) ``rows`` as lists; null where ``empty``."""
+    width = rows.shape[1]
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * width
+    flat = pa.array(np.ascontiguousarray(rows, np.float32).ravel())
+    lists = ragged_lists(offsets, flat)
+    if not empty.any():
+        return lists
+    return pa.ListArray.from_arrays(lists.offsets, lists.values, mask=pa.array(empty))
 
 
 @lru_cache(maxsize=1)
-def _cached_pca(folder: str, _stamp: int) -> FramePca:
-    return load_frame_pca(folder)
+def _relu_space(path: str, width: int, _stamp: int) -> ReluSpace:
+    """A worker process serves many tasks; it reads a PCA once, and again once rewritten."""
+    return ReluSpace(FramePca(*read_frame_pca(path, width)))

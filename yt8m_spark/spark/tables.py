@@ -12,32 +12,45 @@ from pyspark.sql.types import BinaryType
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.estimate import estimate_records
-from yt8m_spark.formats.shards import match_shards
+from yt8m_spark.manifest import check_manifest
+from yt8m_spark.spark.codebooks import CODEBOOK, dequantize_columns
 from yt8m_spark.spark.source import read_shards
+from yt8m_spark.spark.storage import is_remote, match_files
 
 _PATTERN = re.compile(r"([\[\]{}*?\\])")
 
-__all__ = ["count_videos", "is_frames_table", "read_input", "read_table"]
+__all__ = [
+    "count_videos",
+    "estimate_videos",
+    "is_frames_table",
+    "is_table",
+    "read_input",
+    "read_table",
+]
 
 
 def read_table(spark: SparkSession, path: str) -> DataFrame:
-    """Parquet table at ``path``.
+    """Parquet table at ``path``; columns coded as bytes, with their codebook inside, as floats.
 
     Raises
     ------
     InputError
-        If nothing is at a local ``path``, or no Parquet file; other paths are Spark's to find.
+        If nothing is at a local ``path``, or no Parquet file, or a part is missing that the
+        table's manifest names; other paths are Spark's to find.
     """
     local = Path(path.removeprefix("file:"))
     if "://" not in path and not local.exists():
         raise InputError("no such table", where=path)
     if local.is_dir() and not any(local.rglob("*.parquet")):
         raise InputError("no table here", where=path, expected="Parquet files", found="none")
+    check_manifest(local)
     _check_files(sorted(local.rglob("*.parquet")) if local.is_dir() else [local])
     # Spark may stand in another folder than we do, and takes [ ] { } * ? in a path for a pattern.
-    return spark.read.parquet(
+    table = spark.read.parquet(
         path if "://" in path else _PATTERN.sub(r"\\\1", str(local.resolve()))
     )
+    codebook = local / CODEBOOK
+    return dequantize_columns(table, str(codebook)) if codebook.is_dir() else table
 
 
 def read_input(
@@ -48,17 +61,24 @@ def read_input(
     A Parquet table is a ``*.parquet`` file or a folder that has some, in subfolders too where the
     table is partitioned.
     """
-    path = Path(source)
-    if _is_table(path):
+    if is_table(source):
         return read_table(spark, source)
     return read_shards(spark, source, level=level, vocabulary=vocabulary)
 
 
 def count_videos(spark: SparkSession, source: str) -> int | None:
     """About how many videos `read_input` will give; None if that takes reading them."""
-    if _is_table(Path(source)):
+    if is_table(source):
         return read_table(spark, source).count()
-    return estimate_records(match_shards(source))
+    return estimate_videos(source)
+
+
+def estimate_videos(pattern: str) -> int | None:
+    """About how many records the shards of ``pattern`` have; None if that takes reading them."""
+    files = match_files(pattern)
+    if any(is_remote(file.path) for file in files):
+        return None
+    return estimate_records([file.path for file in files])
 
 
 def is_frames_table(df: DataFrame) -> bool:
@@ -66,7 +86,9 @@ def is_frames_table(df: DataFrame) -> bool:
     return any(isinstance(field.dataType, BinaryType) for field in df.schema)
 
 
-def _is_table(path: Path) -> bool:
+def is_table(source: str) -> bool:
+    """Whether ``source`` is a Parquet file or a folder of them, not TFRecord shards."""
+    path = Path(source)
     return path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet")))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
+from operator import and_
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
@@ -21,7 +24,13 @@ from yt8m_spark.spark.moments import column_moments, concatenated
 from yt8m_spark.spark.schemas import FEATURES, FLOATS, INTS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
 
-__all__ = ["fit_columns", "load_whitening", "normalize_videos", "save_whitening"]
+__all__ = [
+    "column_widths",
+    "fit_columns",
+    "load_whitening",
+    "normalize_videos",
+    "save_whitening",
+]
 
 _ARRAYS = ("mean", "components", "eigenvalues", "ridge", "total_variance")
 
@@ -37,7 +46,8 @@ def fit_columns(
     """Whitening of the array<float> ``columns`` of ``videos``, set side by side.
 
     Paper: §4.2.2. The moments come in one pass; the eigenvectors are found on the driver.
-    Tasks count videos in the folder ``heartbeats`` (see `yt8m_spark.progress`).
+    Videos with a null (no frames of a list) are left out. Tasks count videos in the folder
+    ``heartbeats`` (see `yt8m_spark.progress`).
 
     Raises
     ------
@@ -52,12 +62,26 @@ def fit_columns(
         raise InputError(str(error), where=f"column {', '.join(columns)}") from error
 
 
-def save_whitening(folder: str, whitening: Whitening, columns: Sequence[str]) -> None:
-    """Write ``whitening`` of ``columns`` to ``folder``: whitening.npz and whitening.json."""
+def column_widths(videos: DataFrame, columns: Sequence[str]) -> list[int]:
+    """Widths of the array<float> ``columns``, from one video that has them all; else none."""
+    whole = reduce(and_, (F.col(name).isNotNull() for name in columns))
+    sizes = [F.size(name) for name in columns]
+    row = with_float_arrays(videos, columns).where(whole).select(*sizes).first()
+    return [] if row is None else list(row)
+
+
+def save_whitening(
+    folder: str, whitening: Whitening, columns: Sequence[str], widths: Sequence[int] = ()
+) -> None:
+    """Write ``whitening`` of ``columns`` to ``folder``: whitening.npz and whitening.json.
+
+    ``widths`` are those of the columns; without them a null cannot be taken for the mean later.
+    """
     arrays = {name: np.asarray(getattr(whitening, name)) for name in _ARRAYS}
     save_arrays(Path(folder) / "whitening.npz", arrays)
     described = {
         "columns": list(columns),
+        "widths": list(widths),
         "width": whitening.width,
         "n_components": whitening.n_components,
         "ridge": whitening.ridge,
@@ -102,6 +126,9 @@ def normalize_videos(
     Tasks read the whitening from ``whitening_folder``, which all of them must see, and which must
     hold then what it holds now. They count finished videos in the folder ``heartbeats``.
 
+    A null (a video without frames of a list) counts as the mean of the training videos, so it adds
+    nothing to the features.
+
     Raises
     ------
     InputError
@@ -121,12 +148,12 @@ def normalize_videos(
 def _normalize_partition(
     batches: Iterable[pa.RecordBatch], folder: str, digest: str
 ) -> Iterator[pa.RecordBatch]:
-    whitening, columns = _cached_whitening(folder, digest)
+    whitening, columns, widths = _cached_whitening(folder, digest)
     schema = arrow_schema(FEATURES)
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        rows = concatenated(batch, columns)
+        rows = concatenated(_with_means(batch, columns, widths, whitening), columns)
         if rows.shape[1] != whitening.width:
             raise InputError(
                 "feature width is not that of the whitening",
@@ -140,12 +167,28 @@ def _normalize_partition(
         yield pa.RecordBatch.from_arrays(cast, schema=schema)
 
 
+def _with_means(
+    batch: pa.RecordBatch, columns: Sequence[str], widths: Sequence[int], whitening: Whitening
+) -> pa.RecordBatch:
+    """``batch`` with the mean of the training videos wherever a column is null."""
+    start = 0
+    for name, width in zip(columns, widths, strict=False):
+        column = batch.column(name)
+        if column.null_count:
+            mean = pa.scalar(whitening.mean[start : start + width].astype(np.float32).tolist())
+            filled = pc.coalesce(column, mean.cast(column.type))
+            batch = batch.set_column(batch.schema.get_field_index(name), name, filled)
+        start += width
+    return batch
+
+
 @lru_cache(maxsize=2)
-def _cached_whitening(folder: str, digest: str) -> tuple[Whitening, list[str]]:
+def _cached_whitening(folder: str, digest: str) -> tuple[Whitening, list[str], list[int]]:
     """A worker process serves many tasks; it reads a whitening once, and again once refitted."""
     whitening, columns = load_whitening(folder)
     if whitening.digest != digest:
         raise InputError(
             "whitening has been replaced since the features were asked for", where=folder
         )
-    return whitening, columns
+    widths = load_json(Path(folder) / "whitening.json").get("widths", [])
+    return whitening, columns, widths

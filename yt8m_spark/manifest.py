@@ -1,0 +1,126 @@
+"""What a table was converted from: one entry a shard, so that later runs can tell what is new."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.errors import InputError
+
+__all__ = [
+    "MANIFEST",
+    "QUARANTINE",
+    "Manifest",
+    "ShardEntry",
+    "check_manifest",
+    "digest_of",
+    "load_manifest",
+    "save_manifest",
+]
+
+# Names with an underscore: Spark leaves them out of the table.
+MANIFEST = "_manifest.json"
+QUARANTINE = "_quarantine"
+
+_FORMAT = 1
+_BYTES_A_READ = 1 << 20
+
+
+class ShardEntry(NamedTuple):
+    """One shard and the part of the table that its records became."""
+
+    path: str
+    n_bytes: int
+    sha256: str  # of the file as it is, zipped or not
+    records: int  # good ones, the rows of the part (with those of corrupt records, if any)
+    bad_records: int
+    part: str  # file name in the table's folder
+    part_bytes: int
+
+
+class Manifest(NamedTuple):
+    """All shards of a table and the options they were converted with."""
+
+    options: dict[str, str]
+    shards: dict[str, ShardEntry]  # by path
+
+
+def save_manifest(folder: Path, options: Mapping[str, str], shards: Sequence[ShardEntry]) -> None:
+    """Write ``_manifest.json`` in ``folder``, shards in order of their paths."""
+    entries = sorted(shards)
+    totals = {
+        "shards": len(entries),
+        "bytes": sum(entry.n_bytes for entry in entries),
+        "records": sum(entry.records for entry in entries),
+        "bad_records": sum(entry.bad_records for entry in entries),
+    }
+    described = [entry._asdict() | {"shard": Path(entry.path).name} for entry in entries]
+    save_json(
+        folder / MANIFEST,
+        {"format": _FORMAT, "options": dict(options), "totals": totals, "shards": described},
+    )
+
+
+def load_manifest(folder: Path) -> Manifest | None:
+    """Manifest of the table in ``folder``; None if it has none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or of another format.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    value = load_json(path)
+    try:
+        if value["format"] != _FORMAT:
+            raise InputError(
+                "manifest is of another format",
+                where=str(path),
+                expected=_FORMAT,
+                found=value["format"],
+            )
+        entries = [ShardEntry(**{k: one[k] for k in ShardEntry._fields}) for one in value["shards"]]
+        return Manifest(dict(value["options"]), {entry.path: entry for entry in entries})
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("not a manifest", where=str(path), found=repr(error)) from None
+
+
+def check_manifest(folder: Path) -> None:
+    """Refuse a table that lacks a part of its manifest, or has one of another size.
+
+    Spark would read what is left without a word.
+
+    Raises
+    ------
+    InputError
+        Names the part and the shard that it came from.
+    """
+    manifest = load_manifest(folder)
+    if manifest is None:
+        return
+    for entry in manifest.shards.values():
+        part = folder / entry.part
+        found = part.stat().st_size if part.exists() else None
+        if found != entry.part_bytes:
+            raise InputError(
+                f"part of shard {entry.path} is not as it was written",
+                where=str(part),
+                expected=f"{entry.part_bytes} bytes",
+                found="no file" if found is None else f"{found} bytes",
+            )
+
+
+def digest_of(file: IO[bytes]) -> tuple[str, int]:
+    """SHA-256, in hexadecimal, and size of what is left of ``file``."""
+    state, n_bytes = hashlib.sha256(), 0
+    while chunk := file.read(_BYTES_A_READ):
+        state.update(chunk)
+        n_bytes += len(chunk)
+    return state.hexdigest(), n_bytes
