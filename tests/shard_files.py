@@ -39,3 +39,12 @@ def read_in_process(path, *, schema=None, **options):
 
 def rows(path, **options):
     return [row for batch in read_in_process(path, **options) for row in batch.to_pylist()]
+
+
+def flip(path, position):
+    """Change one byte of a file."""
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 0xFF]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shard_files import flip
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.examples import (
@@ -35,14 +36,6 @@ def path(tmp_path):
     path = str(tmp_path / "x.tfrecord")
     write_records(path, [frames(number, 90 if number < 6 else 2) for number in range(7)])
     return path
-
-
-def flip(path, position):
-    with open(path, "r+b") as file:
-        file.seek(position)
-        byte = file.read(1)[0]
-        file.seek(position)
-        file.write(bytes([byte ^ 1]))
 
 
 @pytest.mark.parametrize("head", [CHECKED, GLANCED])

@@ -5,19 +5,10 @@ import os
 import numpy as np
 import pytest
 from pyspark.sql.types import StringType, StructField, StructType
-from shard_files import make_frames, make_video, read_in_process, rows, write
+from shard_files import flip, make_frames, make_video, read_in_process, rows, write
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.source import YouTube8MSource, read_shards
-
-
-def flip(path, position):
-    """Change one byte of a file."""
-    with open(path, "r+b") as file:
-        file.seek(position)
-        byte = file.read(1)[0]
-        file.seek(position)
-        file.write(bytes([byte ^ 0xFF]))
 
 
 @pytest.fixture

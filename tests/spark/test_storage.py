@@ -1,4 +1,4 @@
-"""Local and remote files. Reading them in Spark is tested elsewhere.
+"""Local and remote files, and one job that reads from S3.
 
 S3 is a real server of its protocol on this machine; other schemes go through fsspec in memory.
 The oracle of patterns is Python's glob on the same tree of local files.
@@ -7,10 +7,14 @@ The oracle of patterns is Python's glob on the same tree of local files.
 import logging
 import os
 import sys
+from operator import itemgetter
+from pathlib import Path
 
 import fsspec
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 import pytest
+from shard_files import make_frames, rows, write
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.shards import match_shards
@@ -309,3 +313,21 @@ def test_unknown_scheme_is_refused(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     assert "needs the package fsspec in memory://x" in one_line(open_file, "memory://x")
+
+
+def test_a_job_reads_shards_from_s3_as_a_user_runs_it(s3, run_job, tmp_path):
+    expected = []
+    for shard in range(2):
+        path = write(tmp_path, "x.tfrecord", [make_frames(n) for n in range(shard, 6, 2)])
+        expected += rows(path)
+        with s3.open_output_stream(f"shards/frames/train{shard}.tfrecord") as file:
+            file.write(Path(path).read_bytes())
+    pattern = "s3a://shards/frames/train*.tfrecord"
+    finished = run_job("convert_tfrecords", "--input", pattern, "--output", "out")
+    assert finished.returncode == 0, finished.stderr
+    found = pq.read_table(tmp_path / "out").drop(["shard"]).to_pylist()
+    expected = [{k: v for k, v in row.items() if k != "shard"} for row in expected]
+    assert sorted(found, key=itemgetter("video_id")) == sorted(expected, key=itemgetter("video_id"))
+    missing = run_job("convert_tfrecords", "--input", "s3a://none/x.tfrecord", "--output", "b")
+    assert missing.returncode == 2
+    assert "s3a://none/x.tfrecord" in missing.stderr.splitlines()[-1]
