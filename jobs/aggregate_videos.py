@@ -42,6 +42,9 @@ class Config(JobConfig):
         "take statistics of dequantized frames, or of ReLU activations rebuilt with --pca (§5.2)",
         "quantized",
     )
+    unbiased: bool = option(
+        "decode frames without the 1/128 that the release's decoder adds", False
+    )
     mode: Literal["failfast", "dropmalformed"] = option(
         "a bad record of a shard stops the job, or is left out", "failfast"
     )
@@ -73,6 +76,7 @@ def _aggregate_shards(run: Run, config: Config, heartbeats: str) -> int:
         features=dict.fromkeys(config.features, 0) or None,
         statistics=config.statistics,
         pca=config.pca,
+        unbiased=config.unbiased,
     )
     return write_scan(run.spark, plan_scan(options), run.folder, heartbeats=heartbeats)
 
@@ -84,7 +88,12 @@ def _aggregate_table(run: Run, config: Config, heartbeats: str) -> int:
         raise InputError("no frames", where=config.input, expected="frame-level records")
     features = frame_widths(frames, config.features or frame_features(frames.schema))
     videos = aggregate_videos(
-        frames, features, config.statistics, pca_folder=config.pca, heartbeats=heartbeats
+        frames,
+        features,
+        config.statistics,
+        pca_folder=config.pca,
+        unbiased=config.unbiased,
+        heartbeats=heartbeats,
     )
     videos.write.mode("overwrite").parquet(run.folder)
     return read_table(run.spark, run.folder).count()

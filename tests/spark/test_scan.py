@@ -48,6 +48,16 @@ def test_a_video_without_frames_of_a_list_has_nulls_in_its_columns(shards):
     assert len(found["v001"]["top2_rgb"]) == 6
 
 
+def test_unbiased_statistics_are_lower_by_the_bias_of_the_released_decoder(shards):
+    biased, unbiased = (
+        by_id(rows(shards, statistics="mean,std,max", unbiased=unbiased))["v008"]
+        for unbiased in ("false", "true")
+    )
+    for name, shift in (("mean_rgb", 1 / 128), ("max_audio", 1 / 128), ("std_rgb", 0)):
+        expected = np.array(biased[name]) - shift
+        np.testing.assert_allclose(unbiased[name], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_schema_takes_only_the_statistics_that_it_names(shards):
     schema = StructType([StructField("std_audio", FLOATS), StructField("video_id", StringType())])
     found = rows(shards, schema=schema, statistics="mean,std")

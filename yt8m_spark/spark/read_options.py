@@ -34,6 +34,7 @@ _NAMES = (
     "partitionBytes",
     "statistics",
     "pca",
+    "unbiased",
 )
 # A task's share of a big shard: half a second of work, a tenth of it Spark's.
 _PARTITION_BYTES = 256 << 20
@@ -54,6 +55,7 @@ class ReadOptions(NamedTuple):
     partition_bytes: int = _PARTITION_BYTES
     statistics: tuple[str, ...] = ()  # of the frames, in their stead; none: the frames
     pca: str | None = None  # path of the frame PCA, for statistics in ReLU space
+    unbiased: bool = False  # statistics without the bias of the release's decoder
 
 
 def read_options(given: Mapping[str, str]) -> ReadOptions:
@@ -86,6 +88,7 @@ def read_options(given: Mapping[str, str]) -> ReadOptions:
         partition_bytes=_bytes(values),
         statistics=statistics,
         pca=values.get("pca"),
+        unbiased=_choice(values, "unbiased", ("true", "false"), default="false") == "true",
     )
 
 

@@ -120,7 +120,11 @@ def _aggregation(
     if layout.level != "frame":
         raise InputError("no frames to take statistics of", where=options.path, expected="frames")
     whole = plan_aggregation(
-        layout.widths, options.statistics, pca=options.pca, extra=corrupt_field(options)
+        layout.widths,
+        options.statistics,
+        pca=options.pca,
+        unbiased=options.unbiased,
+        extra=corrupt_field(options),
     )
     if schema is None:
         return whole

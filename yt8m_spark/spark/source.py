@@ -14,7 +14,8 @@ registers it. Options:
 ``vocabulary``              path of a CSV file; a label outside it makes a record bad
 ``statistics``, ``pca``     ``mean,std,top5``: the videos table of these statistics of the frames
                             instead of the frames, in ReLU space if there is a PCA. The frames
-                            never leave the task
+                            never leave the task. ``unbiased`` true: without the 1/128 that the
+                            release's decoder adds
 ``checksums``               all (default), or lengths: a record of which only ids, labels or
                             segments are read is not read through for the checksum of its data,
                             so that damage to them may pass unseen

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructField, StructType
 
 from yt8m_spark.core.frame_pca import FramePca, ReluSpace
+from yt8m_spark.core.quantization import LEVELS, UNBIASED_LEVELS
 from yt8m_spark.core.statistics import (
     STATISTICS,
     check_statistics,
@@ -61,6 +62,7 @@ class Aggregation(NamedTuple):
     pca_path: str | None = None  # of the frame PCA, to take statistics in ReLU space
     pca_list: str = ""  # the feature list that the PCA made
     pca_stamp: int = 0  # when its files were written, ns
+    unbiased: bool = False  # decode without the 1/128 that the release's decoder adds
 
     def restricted_to(self, schema: StructType) -> Aggregation:
         """What gives the columns of ``schema`` only."""
@@ -78,6 +80,7 @@ def plan_aggregation(
     statistics: Sequence[str],
     *,
     pca: str | None = None,
+    unbiased: bool = False,
     extra: Sequence[StructField] = (),
 ) -> Aggregation:
     """Aggregation of ``features`` (names and widths) with columns ``<statistic>_<feature list>``.
@@ -91,6 +94,8 @@ def plan_aggregation(
         Path of the frame PCA (see `read_frame_pca`): statistics of the one feature list that it
         made are those of reconstructed ReLU activations (§5.2). That is the list of as many
         features as it has components, or of 1,024, which the release kept of 2,048.
+    unbiased : bool
+        Decode without the bias of 1/128 of the release's own decoder (see `core.quantization`).
     extra : sequence of StructField
         Columns passed on, after the statistics.
 
@@ -107,6 +112,7 @@ def plan_aggregation(
         dict(features),
         dict.fromkeys(features, tuple(statistics)),
         StructType([*videos_schema(columns), *extra]),
+        unbiased=unbiased,
     )
     if pca is None:
         return plan
@@ -121,6 +127,7 @@ def aggregate_videos(
     statistics: Sequence[str] = STATISTICS,
     *,
     pca_folder: str | None = None,
+    unbiased: bool = False,
     heartbeats: str | None = None,
 ) -> DataFrame:
     """Videos table with a column ``<statistic>_<feature list>`` for each of both.
@@ -138,6 +145,8 @@ def aggregate_videos(
     pca_folder : str, optional
         Take the statistics of reconstructed ReLU activations (§5.2), for the one feature list
         that this frame PCA made; else of dequantized frames.
+    unbiased : bool
+        See `plan_aggregation`.
     heartbeats : str, optional
         Folder to count finished videos in (see `yt8m_spark.progress`).
 
@@ -149,7 +158,7 @@ def aggregate_videos(
     ValueError
         If a statistic is unknown.
     """
-    aggregation = plan_aggregation(features, statistics, pca=pca_folder)
+    aggregation = plan_aggregation(features, statistics, pca=pca_folder, unbiased=unbiased)
     wanted: dict[str, DataType] = dict.fromkeys(features, BinaryType())
     known: dict[str, DataType] = {"video_id": StringType(), "labels": INTS}
     require_columns(frames, known | {"n_frames": IntegerType()} | wanted, "frames table")
@@ -244,11 +253,13 @@ def _statistics_columns(
     """Columns of the statistics of feature list ``name``, by their names."""
     codes, offsets = _frames_of(batch, name, aggregation.features[name])
     statistics = aggregation.statistics[name]
+    levels = UNBIASED_LEVELS if aggregation.unbiased else LEVELS
     if aggregation.pca_path and name == aggregation.pca_list:
-        space = _relu_space(aggregation.pca_path, codes.shape[1], aggregation.pca_stamp)
+        key = aggregation.pca_path, codes.shape[1], aggregation.pca_stamp
+        space = _relu_space(*key, unbiased=aggregation.unbiased)
         figures = relu_statistics(codes, offsets, statistics, space)
     else:
-        figures = quantized_statistics(codes, offsets, statistics)
+        figures = quantized_statistics(codes, offsets, statistics, levels)
     empty = np.diff(offsets) == 0
     return {f"{s}_{name}": _float_column(rows, empty) for s, rows in figures.items()}
 
@@ -288,6 +299,7 @@ def _float_column(rows: NDArray[np.float32], empty: NDArray[np.bool_]) -> pa.Arr
 
 
 @lru_cache(maxsize=1)
-def _relu_space(path: str, width: int, _stamp: int) -> ReluSpace:
+def _relu_space(path: str, width: int, _stamp: int, *, unbiased: bool) -> ReluSpace:
     """A worker process serves many tasks; it reads a PCA once, and again once rewritten."""
-    return ReluSpace(FramePca(*read_frame_pca(path, width)))
+    levels = UNBIASED_LEVELS if unbiased else LEVELS
+    return ReluSpace(FramePca(*read_frame_pca(path, width)), levels)
