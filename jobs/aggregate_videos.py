@@ -19,7 +19,7 @@ from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, Run, open_run
 from yt8m_spark.spark.aggregation import write_scan
-from yt8m_spark.spark.read_options import ReadOptions
+from yt8m_spark.spark.read_options import ReadOptions, parse_features
 from yt8m_spark.spark.scan import plan_scan
 from yt8m_spark.spark.schemas import frame_features
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
@@ -34,7 +34,9 @@ class Config(JobConfig):
     statistics: tuple[str, ...] = option(
         "of mean, std, top5 (Eq. 2), min, max, moment3, top1 .. top100", ("mean", "std", "top5")
     )
-    features: tuple[str, ...] = option("feature lists (default: all there are)", ())
+    features: tuple[str, ...] = option(
+        "feature lists, with widths if you know them: rgb:1024,audio:128 (default: all)", ()
+    )
     pca: str | None = option(
         "frame PCA: folder of mean, eigenvals, eigenvecs .npy, or VGGish's .npz", None
     )
@@ -59,6 +61,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Read, aggregate, write."""
+    _check_options(config)
     with open_run("aggregate_videos", config, [config.input, config.pca, config.vocabulary]) as run:
         total = count_videos(run.spark, config.input)
         with watch(run.heartbeats, total, "aggregate videos") as heartbeats:
@@ -67,13 +70,20 @@ def main(config: Config) -> JobResult:
     return run.result({"videos": config.output})
 
 
+def _check_options(config: Config) -> None:
+    """Refuse options that only shards have: a table would not heed them, silently."""
+    given = {"mode": config.mode != "failfast", "vocabulary": config.vocabulary is not None}
+    for name in (name for name, is_given in given.items() if is_given and is_table(config.input)):
+        raise InputError(f"option --{name} is for shards", where=config.input, found="a table")
+
+
 def _aggregate_shards(run: Run, config: Config, heartbeats: str) -> int:
     """Shards to statistics in one pass; returns the number of videos."""
     options = ReadOptions(
         config.input,
         mode=config.mode,
         vocabulary=config.vocabulary,
-        features=dict.fromkeys(config.features, 0) or None,
+        features=parse_features(",".join(config.features)) if config.features else None,
         statistics=config.statistics,
         pca=config.pca,
         unbiased=config.unbiased,
@@ -86,7 +96,9 @@ def _aggregate_table(run: Run, config: Config, heartbeats: str) -> int:
     frames = read_table(run.spark, config.input)
     if not is_frames_table(frames):
         raise InputError("no frames", where=config.input, expected="frame-level records")
-    features = frame_widths(frames, config.features or frame_features(frames.schema))
+    given = parse_features(",".join(config.features or frame_features(frames.schema)))
+    told = frame_widths(frames, [name for name, width in given.items() if not width])
+    features = {name: width or told[name] for name, width in given.items()}
     videos = aggregate_videos(
         frames,
         features,

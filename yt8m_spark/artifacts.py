@@ -106,7 +106,10 @@ def _remove(path: Path) -> None:
     """
     if path.is_dir():
         nameless = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        os.rename(path, nameless)
+        try:
+            os.rename(path, nameless)
+        except OSError:
+            nameless = path
         shutil.rmtree(nameless, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
@@ -130,7 +133,8 @@ def file_in_place(path: Path) -> Iterator[Path]:
 
     For tasks: one that outlives its job must not bring back the folder that the job removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Unique: tasks on two machines may have one process number.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -10,6 +10,10 @@ import pytest
 from shard_files import make_frames, make_video, write
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.features import bytes_feature, encode_entry, floats_feature
+from yt8m_spark.formats.record_types import Keys
+from yt8m_spark.formats.tfrecord import write_records
+from yt8m_spark.formats.wire import encode_bytes
 from yt8m_spark.job import user_error
 from yt8m_spark.manifest import load_manifest
 from yt8m_spark.spark import conversion
@@ -128,6 +132,35 @@ def test_other_options_convert_everything_anew_unless_they_change_nothing(conver
     first, _ = convert("first")
     _, figures = convert("second", previous=str(first), **options)
     assert figures.n_converted == (0 if options == {"level": "video"} else 3)
+
+
+def test_another_vocabulary_converts_everything_anew(convert, tmp_path):
+    vocabulary = tmp_path / "v.csv"
+    vocabulary.write_text("Index,Name\n0,a\n1,b\n")
+    first, figures = convert("first", vocabulary=str(vocabulary))
+    assert figures.n_bad_records == 1
+    vocabulary.write_text("Index,Name\n0,a\n")
+    second, figures = convert("second", previous=str(first), vocabulary=str(vocabulary))
+    assert (figures.n_converted, figures.n_bad_records) == (3, 5)  # and v002, v005, v008, v011
+    assert convert("third", previous=str(second), vocabulary=str(vocabulary))[1].n_converted == 0
+
+
+@pytest.mark.parametrize("keys", [Keys(("id",), "labels"), Keys(("id", "video_id"), "tags")])
+def test_other_keys_convert_everything_anew(convert, keys):
+    first, _ = convert("first")
+    assert convert("second", previous=str(first), keys=keys)[1].n_converted == 3
+
+
+def test_a_first_shard_of_another_dialect_converts_everything_anew(spark, shards, convert):
+    clip = encode_bytes(1, encode_entry("clip/media_id", bytes_feature(b"clip")))
+    values = floats_feature(np.ones(3, np.float32))
+    frames = encode_bytes(2, encode_entry("RGB/feature/floats", encode_bytes(1, values)))
+    for shard in range(3):
+        write(shards, f"train{shard}.tfrecord", [make_frames(shard)])
+    released, _ = convert("released")
+    write_records(str(shards / "a.tfrecord"), [clip + frames])
+    _, figures = convert("mixed", previous=str(released))
+    assert figures.n_converted == 4
 
 
 @pytest.mark.parametrize("damage", ["part", "manifest"])

@@ -126,6 +126,14 @@ def test_a_width_that_no_record_examined_tells_is_the_one_given(tmp_path):
         rows(tmp_path, features="rgb:3,audio:2")
 
 
+def test_a_width_found_late_in_a_shard_binds_what_comes_after(tmp_path):
+    silent, two, five = make_frames(0, n_frames=1), make_frames(3), make_frames(4)
+    five = five._replace(features={**five.features, "audio": np.ones((3, 5), np.uint8)})
+    write(tmp_path, "x.tfrecord", [*[silent] * 100, two, five])
+    with pytest.raises(InputError, match=r"width in .*record 101, expected 2, found 5"):
+        rows(tmp_path)
+
+
 def test_a_record_of_labels_only_is_decoded_without_its_frames(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("frames were decoded")

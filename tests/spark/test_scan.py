@@ -74,6 +74,19 @@ def test_bad_records_pass_as_rows_that_say_why(tmp_path):
     assert "record 1" in found[1]["_corrupt_record"]
 
 
+def test_a_width_that_no_record_tells_in_time_is_asked_for_not_guessed(tmp_path):
+    silent, late = make_frames(0, n_frames=1), make_frames(3)
+    write(tmp_path, "x.tfrecord", [*[silent] * 100, late])
+    with pytest.raises(InputError, match=r"width of feature list 'audio' .* video v003, .*audio:"):
+        rows(tmp_path, statistics="mean")
+    found = rows(tmp_path, statistics="mean", features="rgb:3,audio:2")
+    assert len(found[100]["mean_audio"]) == 2
+    assert (
+        rows(write(tmp_path, "x.tfrecord", [silent] * 3), statistics="mean")[0]["mean_audio"]
+        is None
+    )
+
+
 def test_videos_have_no_frames_to_take_statistics_of(tmp_path):
     write(tmp_path, "x.tfrecord", [make_video(1)])
     with pytest.raises(InputError, match="no frames to take statistics of"):

@@ -381,6 +381,15 @@ def test_overwrite_with_a_prefix_deletes_its_shards_only(used_folder):
     assert "test0.tfrecord.gz" in left
 
 
+def test_a_longer_name_with_the_same_beginning_is_another_prefix(tmp_path):
+    kept = ["train_segments00000-abc.tfrecord", "training0.tfrecord", "trainer00.tfrecord"]
+    for name in [*kept, "train0093.tfrecord", "trainpj.tfrecord", "train00000-ab.tfrecord.gz"]:
+        (tmp_path / name).touch()
+    write_in_process(tmp_path, VIDEOS, make_videos(1), overwrite=True, prefix="train")
+    assert files_of(tmp_path) >= set(kept)
+    assert len(files_of(tmp_path)) == len(kept) + 1
+
+
 def test_append_deletes_nothing(used_folder):
     before = files_of(used_folder)
     write_in_process(used_folder, VIDEOS, make_videos(1))

@@ -1,6 +1,7 @@
 """Frames to videos tables on Spark. Eq. 2 itself is tested in tests/core/test_statistics.py."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose
 from pyspark.errors import PySparkException
@@ -12,7 +13,12 @@ from yt8m_spark.formats.tfrecord import write_records
 from yt8m_spark.job import user_error
 from yt8m_spark.spark.schemas import frames_schema, videos_schema
 from yt8m_spark.spark.source import read_shards
-from yt8m_spark.spark.statistics import aggregate_videos, frame_widths, plan_aggregation
+from yt8m_spark.spark.statistics import (
+    aggregate_batches,
+    aggregate_videos,
+    frame_widths,
+    plan_aggregation,
+)
 
 WIDTHS = {"rgb": 6, "audio": 3}
 STATISTICS = ("mean", "std", "top5")
@@ -203,6 +209,30 @@ def test_an_unknown_statistic_is_refused_before_any_task_runs(spark, statistics)
 
 def test_an_empty_frames_table_gives_an_empty_videos_table(spark):
     assert aggregate_videos(make_frames(spark, []), WIDTHS).collect() == []
+
+
+def test_two_lists_of_the_pcas_width_are_refused(pca):
+    with pytest.raises(InputError, match=r"more than one feature list .*found flow, rgb"):
+        plan_aggregation({"flow": 6, "rgb": 6}, ["mean"], pca=pca[0])
+
+
+def test_frames_in_large_binaries_are_the_same(pca):
+    codes = [bytes([0, 255]), None, bytes([7, 7, 9, 9])]
+    batches = [
+        pa.RecordBatch.from_pydict(
+            {
+                "video_id": ["a", "b", "c"],
+                "labels": pa.array([[1], [], []], pa.list_(pa.int32())),
+                "n_frames": pa.array([1, 0, 2], pa.int32()),
+                "rgb": pa.array(codes, kind),
+            }
+        )
+        for kind in (pa.binary(), pa.large_binary())
+    ]
+    plan = plan_aggregation({"rgb": 2}, STATISTICS)
+    small, large = aggregate_batches(batches, plan)
+    assert large.equals(small)
+    assert large["mean_rgb"].to_pylist()[1] is None
 
 
 def test_the_pca_of_the_release_may_hold_more_components_than_it_kept(tmp_path):

@@ -101,8 +101,12 @@ def test_what_cannot_be_counted_is_refused():
         facts_of(frames_batch([(None, [1], [1, 2], [], "")]), {"rgb": 2})
     with pytest.raises(InputError, match="null entity"):
         facts_of(frames_batch([("a", [None], [1, 2], [], "")]), {"rgb": 2})
-    for width in (2, 0):  # 0: no frames were found in the table
-        with pytest.raises(InputError, match=r"'rgb' holds no whole number.*video b"):
+    # Width 0: no frames were found in the table.
+    for width, message in (
+        (2, "'rgb' holds no whole number"),
+        (0, "width of .*'rgb' is not known"),
+    ):
+        with pytest.raises(InputError, match=rf"{message}.*video b"):
             facts_of(frames_batch([("b", [1], [1, 2, 3], [], "")]), {"rgb": width})
 
 

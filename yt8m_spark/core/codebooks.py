@@ -69,7 +69,7 @@ class Codebook:
 def linear_code(*, unbiased: bool = False) -> Codebook:
     """The release's code as a codebook: `encode` and `decode` give `quantize` and `dequantize`.
 
-    But for values in (-1e-15, 0), which `quantize` rounds to 0 when it adds 2.
+    For float32 values; a float64 at a threshold itself may take the code beside.
     """
     levels = UNBIASED_LEVELS if unbiased else LEVELS
     thresholds = np.asarray((np.arange(MAX_LEVELS - 1) + 0.5) * STEP - LIMIT, np.float64)

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Distortion(NamedTuple):
-    """Sums over the values of each feature; 32 D bytes and a count. Error is read - written."""
+    """Sums over the values of each feature; 40 D bytes and a count. Error is read - written."""
 
     n_videos: int
     signal: Floats  # (D,), sum of value²

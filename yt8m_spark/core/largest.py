@@ -38,6 +38,8 @@ class LargestValues(Generic[Number]):
     Blocks of about 256 KiB stay in a core's cache; together they share the last steps, whose
     arrays are small.
 
+    One at a time in a thread: its memory is that of the one before (see `scratch`).
+
     Parameters
     ----------
     k : int

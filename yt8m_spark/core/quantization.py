@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 __all__ = [
     "BIAS",
     "LEVELS",
-    "MAX_VALUE",
     "MIN_VALUE",
     "STEP",
     "UNBIASED_LEVELS",
@@ -29,7 +28,6 @@ STEP = 2 * LIMIT / 255
 # own levels (1/128² + STEP²/12 against STEP²/12).
 BIAS = 4 / 512
 MIN_VALUE = BIAS - LIMIT
-MAX_VALUE = 255 * STEP + MIN_VALUE
 
 # Every value there is, so that decoding is a look-up.
 LEVELS: NDArray[np.float32] = (np.arange(256) * STEP + MIN_VALUE).astype(np.float32)
@@ -40,7 +38,8 @@ def quantize(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """8-bit codes of ``values`` of any shape, as the release's writer makes them.
 
     ``round((clip(x, -2, 2) + 2) * 255 / 4)``, halves to the even code. Codes read from released
-    files come back the same after `dequantize`, with either levels.
+    files come back the same after `dequantize`, with either levels. Computed in float64: the
+    release's writer has float32, and may give a value at a threshold the code beside.
 
     Raises
     ------

@@ -16,7 +16,13 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.formats.features import BYTES, bytes_feature, check_kind, read_feature
 from yt8m_spark.formats.wire import LENGTH, Span, encode_bytes, messages, sole_field
 
-__all__ = ["count_frames", "decode_frame_list", "encode_frame_list", "holds_bytes"]
+__all__ = [
+    "count_frames",
+    "decode_frame_list",
+    "encode_frame_list",
+    "equal_rows",
+    "holds_bytes",
+]
 
 Codes = NDArray[np.uint8]
 
@@ -67,7 +73,7 @@ def count_frames(span: Span) -> int:
     if first is None:
         return 0
     header = first.start - span.start
-    rows = _rows(span, first, header)
+    rows = equal_rows(span, first, header)
     return sum(1 for _ in messages(span, 1)) if rows is None else len(rows)
 
 
@@ -96,11 +102,11 @@ def _equal_frames(span: Span, first: Span, value: Span) -> Codes | None:
     if value.data is not span.data or value.end != first.end:
         return None
     header = value.start - span.start
-    rows = _rows(span, first, header)
+    rows = equal_rows(span, first, header)
     return None if rows is None else rows[:, header:]
 
 
-def _rows(span: Span, first: Span, header: int) -> Codes | None:
+def equal_rows(span: Span, first: Span, header: int) -> Codes | None:
     """Messages of a list, one a row, if all are as long as ``first`` and share its header.
 
     ``header`` is the number of bytes of a row that must be the same, tag and length included.

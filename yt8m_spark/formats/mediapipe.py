@@ -27,6 +27,7 @@ from yt8m_spark.formats.features import (
     read_map,
     utf8,
 )
+from yt8m_spark.formats.frames import equal_rows
 from yt8m_spark.formats.record_types import Floats, FrameRecord
 from yt8m_spark.formats.wire import LENGTH, Span, WireError, fields, floats, ints, messages
 
@@ -152,12 +153,11 @@ def _equal_frames(span: Span, first: Span) -> Floats | None:
     (see `yt8m_spark.formats.frames`).
     """
     packed = _packed(first)
-    stride, size = first.end - span.start, span.end - span.start
-    if packed is None or size % stride:
+    if packed is None:
         return None
-    rows = np.frombuffer(span.data, np.uint8, size, span.start).reshape(-1, stride)
     header = packed.start - span.start
-    if not (rows[:, :header] == rows[0, :header]).all():
+    rows = equal_rows(span, first, header)
+    if rows is None:
         return None
     return np.ascontiguousarray(rows[:, header:]).view("<f4").astype(np.float32, copy=False)
 

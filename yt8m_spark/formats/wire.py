@@ -134,7 +134,12 @@ def sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Tag and start of the value of the one length-delimited field that a message consists of.
 
     Most messages of a record are of this kind, and looking costs a third of `fields`. None for
-    any other message, malformed or not.
+    any other message.
+
+    Raises
+    ------
+    WireError
+        If the length has no end.
     """
     if end - start < 2 or data[start] & 0x87 != LENGTH:  # a tag of one byte
         return None

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["between_nulls", "float_lists", "ragged", "ragged_lists", "to_matrix"]
+__all__ = [
+    "between_nulls",
+    "float_lists",
+    "frame_rows",
+    "joined_bytes",
+    "ragged",
+    "ragged_lists",
+    "to_matrix",
+]
 
 
 def to_matrix(column: pa.Array, name: str, width: int | None = None) -> NDArray[np.float32]:
@@ -71,11 +79,60 @@ def ragged_lists(offsets: NDArray[np.int64], values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
-def float_lists(matrix: NDArray[np.floating]) -> pa.Array:
-    """(B, D) ``matrix`` as a column of B lists of D float32."""
+def float_lists(matrix: NDArray[np.floating], missing: NDArray[np.bool_] | None = None) -> pa.Array:
+    """(B, D) ``matrix`` as a column of B lists of D float32, null where ``missing`` (B,)."""
     n_rows, width = matrix.shape
     flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), pa.float32())
-    return ragged_lists(np.arange(n_rows + 1, dtype=np.int64) * width, flat)
+    lists = ragged_lists(np.arange(n_rows + 1, dtype=np.int64) * width, flat)
+    if missing is None or not missing.any():
+        return lists
+    return pa.ListArray.from_arrays(lists.offsets, lists.values, mask=pa.array(missing))
+
+
+def joined_bytes(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All bytes of a binary ``column``, a view, and offsets (B + 1,); a null is empty."""
+    column = column.cast(pa.binary())  # Spark may have made it large_binary
+    if column.null_count:
+        column = column.fill_null(b"")
+    _, ends, data = column.buffers()
+    offsets = np.zeros(1, np.int32)
+    if len(column):
+        offsets = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
+    flat = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
+    return flat, (offsets - offsets[0]).astype(np.int64)
+
+
+def frame_rows(
+    column: pa.Array, name: str, width: int, video_ids: pa.Array
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Frames (N, D) of all videos of a feature list, a view, and offsets (B + 1,) of each.
+
+    Raises
+    ------
+    InputError
+        If the bytes of a video are no whole number of frames of ``width``; or if ``width`` is 0,
+        for not known, and there are frames.
+    """
+    flat, offsets = joined_bytes(column)
+    lengths = np.diff(offsets)
+    wrong = lengths % width != 0 if width else lengths > 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        where = f"video {video_ids[row]}"
+        if not width:
+            raise InputError(
+                f"width of feature list {name!r} is not known: no video before has frames of it",
+                where=where,
+                expected=f"it among the features, as in {name}:128",
+                found=f"{lengths[row]} bytes",
+            )
+        raise InputError(
+            f"feature list {name!r} holds no whole number of frames",
+            where=where,
+            expected=f"a multiple of {width} bytes",
+            found=f"{lengths[row]} bytes",
+        )
+    return flat.reshape(-1, width or 1), offsets // (width or 1)
 
 
 def between_nulls(values: pa.Array, missing: NDArray[np.bool_]) -> pa.Array:

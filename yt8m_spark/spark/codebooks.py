@@ -1,7 +1,8 @@
 """Code array columns as bytes and back with codebooks kept in a folder: `core.codebooks` on Spark.
 
 Paper: §3.3. A coded column is binary, one byte a feature. Its field carries the digest of the
-codebook as metadata, through Parquet as well, so that no other one reads it.
+codebook as metadata, through Parquet as well, so that no other one reads it; of a column that has
+lost it, the codebook beside it is taken.
 
 Axes: B rows of a batch, D features.
 """
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import BinaryType, StructField, StructType
@@ -23,7 +23,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
 from yt8m_spark.core.codebooks import Codebook, code_name, decode, encode
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import between_nulls, float_lists, to_matrix
+from yt8m_spark.spark.arrow import between_nulls, float_lists, joined_bytes, to_matrix
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.schemas import FLOATS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
@@ -251,18 +251,15 @@ def _byte_rows(codes: NDArray[np.uint8]) -> pa.Array:
 
 def _decoded(column: pa.Array, name: str, codebook: Codebook) -> NDArray[np.float32]:
     """Values (B, D) of a column of bytes."""
-    lengths = pc.binary_length(column).to_numpy(zero_copy_only=False)
+    flat, offsets = joined_bytes(column)
+    lengths = np.diff(offsets)
     width = codebook.width or (int(lengths[0]) if len(lengths) else 0)
     if (lengths != width).any():
         found = int(lengths[np.argmax(lengths != width)])
         raise InputError(
             "bytes of wrong width", where=f"column {name!r}", expected=width, found=found
         )
-    flat = column.cast(pa.binary())
-    first = np.frombuffer(flat.buffers()[1], np.int32)[flat.offset] if len(flat) else 0
-    data = flat.buffers()[2] or b""
-    codes = np.frombuffer(data, np.uint8, count=width * len(flat), offset=int(first))
     try:
-        return decode(codes.reshape(len(flat), width), codebook)
+        return decode(flat.reshape(len(column), width), codebook)
     except ValueError as error:
         raise InputError(str(error), where=f"column {name!r}") from error

@@ -42,7 +42,7 @@ from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.records import Piece, Rejected
 from yt8m_spark.spark.scan import Scan, map_shards, plan_scan
 from yt8m_spark.spark.schemas import arrow_schema
-from yt8m_spark.spark.storage import open_file
+from yt8m_spark.spark.storage import open_file, read_whole
 
 __all__ = ["QUARANTINE_SCHEMA", "Converted", "convert_shards"]
 
@@ -69,7 +69,7 @@ _ENTRY = StructType(
     ]
 )
 # Counts up when the same shard would give another part than before.
-_VERSION = "1"
+_VERSION = "2"
 _NEVER_CUT = 1 << 62
 
 
@@ -142,11 +142,12 @@ def _describe(scan: Scan, options: ReadOptions) -> dict[str, str]:
     """All that decides what a shard becomes."""
     vocabulary = ""
     if options.vocabulary:
-        vocabulary = hashlib.sha256(Path(options.vocabulary).read_bytes()).hexdigest()
+        vocabulary = hashlib.sha256(read_whole(options.vocabulary)).hexdigest()
     return {
         "version": _VERSION,
         "schema": scan.schema.json(),
         "mode": options.mode,
+        "mediapipe": str(scan.layout.mediapipe),
         "keys": ",".join((*options.keys.ids, options.keys.labels)),
         "vocabulary": vocabulary,
     }

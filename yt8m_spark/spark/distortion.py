@@ -74,8 +74,10 @@ def column_distortions(
     measure = partial(_measure_partition, folder=folder, digest=digest, heartbeats=heartbeats)
     states = df.select(*columns).mapInArrow(measure, _STATES).repartition(1)
     rows = states.sortWithinPartitions("partition").mapInArrow(_merge_partition, _STATES).collect()
-    if not rows:
-        raise InputError("no rows to measure", where=f"column {', '.join(columns)}")
+    measured = {row.column for row in rows}
+    missing = [name for name in columns if name not in measured]
+    if missing:
+        raise InputError("no rows to measure", where=f"column {', '.join(missing)}")
     found = {(row.column, row.code): _from_row(row.asDict()) for row in rows}
     codes = ("released", "unbiased", FITTED)
     return {name: {code: found[name, code] for code in codes} for name in columns}

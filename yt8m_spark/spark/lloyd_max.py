@@ -142,9 +142,11 @@ def _column_ranges(
     find = partial(_range_partition, columns=tuple(columns), heartbeats=heartbeats)
     states = df.mapInArrow(find, _RANGES).repartition(1)
     rows = states.mapInArrow(_merge_partition, _RANGES).collect()
-    if not rows:
-        raise InputError("no rows to fit a codebook on", where=f"column {', '.join(columns)}")
     ranges = {row.column: _range_from(row.low, row.high) for row in rows}
+    missing = [name for name in columns if name not in ranges]
+    if missing:
+        where = f"column {', '.join(missing)}"
+        raise InputError("no rows to fit a codebook on", where=where)
     for name, found in ranges.items():
         if not len(found.low):
             raise InputError("no features", where=f"column {name!r}")

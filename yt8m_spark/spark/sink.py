@@ -48,6 +48,8 @@ _NAMES = ("path", "compression", "idKey", "prefix", "features")
 _COMPRESSIONS = ("none", "gzip")
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # hidden names would not be read
 _SHARD = re.compile(r"[^._].*\.tfrecord(\.gz)?", re.DOTALL)
+# What may follow the prefix of a shard: 0093 and pj in the release's names, 00000-... in ours.
+_AFTER_PREFIX = re.compile(r"([0-9]+(-.*)?|[0-9A-Za-z]{2})\.tfrecord(\.gz)?", re.DOTALL)
 
 
 class WriteOptions(NamedTuple):
@@ -172,9 +174,16 @@ class ShardWriter(DataSourceArrowWriter):
         """Take the shards that the writer could have made out of the folder."""
         os.makedirs(self._old, exist_ok=True)
         for entry in list(os.scandir(self._options.folder)):
-            ours = _SHARD.fullmatch(entry.name) and entry.is_file()
-            if ours and entry.name.startswith(self._options.prefix or ""):
+            if entry.is_file() and self._is_replaced(entry.name):
                 os.rename(entry.path, os.path.join(self._old, entry.name))
+
+    def _is_replaced(self, name: str) -> bool:
+        """Whether a file is a shard of those that an overwrite replaces."""
+        prefix = self._options.prefix
+        if prefix is None:
+            return _SHARD.fullmatch(name) is not None
+        after = name.removeprefix(prefix)
+        return name.startswith(prefix) and _AFTER_PREFIX.fullmatch(after) is not None
 
     def _shard_path(self, number: int) -> str:
         """Path of shard ``number``; the id of the write keeps it from meeting another."""

@@ -149,7 +149,9 @@ def read_shards(
         on fails the Spark task with an error that names the file and the record.
     """
     register(spark)
-    given = {**(options or {}), "level": level}
+    given = {name.lower(): value for name, value in (options or {}).items()}
+    if level != "auto":
+        given["level"] = level
     if vocabulary is not None:
         given["vocabulary"] = vocabulary
     paths = {name: absolute(given[name]) for name in ("vocabulary", "pca") if name in given}

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructField, StructType
@@ -30,7 +29,7 @@ from yt8m_spark.core.statistics import (
 )
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.pca_files import read_frame_pca
-from yt8m_spark.spark.arrow import ragged_lists
+from yt8m_spark.spark.arrow import float_lists, frame_rows
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.schemas import (
     INTS,
@@ -230,7 +229,15 @@ def _list_of_pca(path: str, features: Mapping[str, int]) -> str:
     """Feature list that the PCA at ``path`` made."""
     n_components = len(read_frame_pca(path).components)
     widths = [n_components, _RELEASED] if n_components > _RELEASED else [n_components]
-    fitting = [name for width in widths for name, d in features.items() if d == width]
+    groups = ([name for name, d in features.items() if d == width] for width in widths)
+    fitting = next((group for group in groups if group), [])
+    if len(fitting) > 1:
+        raise InputError(
+            "more than one feature list has the width of the frame PCA",
+            where=path,
+            expected="features that leave one",
+            found=", ".join(fitting),
+        )
     if not fitting:
         raise InputError(
             "no feature list has the width of the frame PCA",
@@ -251,7 +258,9 @@ def _statistics_columns(
     batch: pa.RecordBatch, name: str, aggregation: Aggregation
 ) -> dict[str, pa.Array]:
     """Columns of the statistics of feature list ``name``, by their names."""
-    codes, offsets = _frames_of(batch, name, aggregation.features[name])
+    codes, offsets = frame_rows(
+        batch.column(name), name, aggregation.features[name], batch.column("video_id")
+    )
     statistics = aggregation.statistics[name]
     levels = UNBIASED_LEVELS if aggregation.unbiased else LEVELS
     if aggregation.pca_path and name == aggregation.pca_list:
@@ -261,41 +270,7 @@ def _statistics_columns(
     else:
         figures = quantized_statistics(codes, offsets, statistics, levels)
     empty = np.diff(offsets) == 0
-    return {f"{s}_{name}": _float_column(rows, empty) for s, rows in figures.items()}
-
-
-def _frames_of(
-    batch: pa.RecordBatch, name: str, width: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Frames (N, D) of all videos of ``batch``, without a copy, and offsets (V + 1,) of each."""
-    column = batch.column(name)
-    if column.null_count:
-        column = column.fill_null(b"")
-    _, ends, data = column.buffers()
-    starts = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
-    lengths = np.diff(starts)
-    width = width or int(lengths.max(initial=1)) or 1
-    if (lengths % width).any():
-        row = int(np.argmax(lengths % width != 0))
-        raise InputError(
-            f"feature list {name!r} holds no whole number of frames",
-            where=f"video {batch.column('video_id')[row]}",
-            expected=f"a multiple of {width} bytes",
-            found=f"{lengths[row]} bytes",
-        )
-    flat = np.frombuffer(data or b"", np.uint8)[starts[0] : starts[-1]]
-    return flat.reshape(-1, width), ((starts - starts[0]) // width).astype(np.int64)
-
-
-def _float_column(rows: NDArray[np.float32], empty: NDArray[np.bool_]) -> pa.Array:
-    """(V, D) ``rows`` as lists; null where ``empty``."""
-    width = rows.shape[1]
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * width
-    flat = pa.array(np.ascontiguousarray(rows, np.float32).ravel())
-    lists = ragged_lists(offsets, flat)
-    if not empty.any():
-        return lists
-    return pa.ListArray.from_arrays(lists.offsets, lists.values, mask=pa.array(empty))
+    return {f"{s}_{name}": float_lists(rows, empty) for s, rows in figures.items()}
 
 
 @lru_cache(maxsize=1)

@@ -38,6 +38,13 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
         If nothing is at a local ``path``, or no Parquet file, or a part is missing that the
         table's manifest names; other paths are Spark's to find.
     """
+    table = _stored_table(spark, path)
+    codebook = Path(path.removeprefix("file:")) / CODEBOOK
+    return dequantize_columns(table, str(codebook)) if codebook.is_dir() else table
+
+
+def _stored_table(spark: SparkSession, path: str) -> DataFrame:
+    """Table at ``path`` as it is stored."""
     local = Path(path.removeprefix("file:"))
     if "://" not in path and not local.exists():
         raise InputError("no such table", where=path)
@@ -46,11 +53,9 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
     check_manifest(local)
     _check_files(sorted(local.rglob("*.parquet")) if local.is_dir() else [local])
     # Spark may stand in another folder than we do, and takes [ ] { } * ? in a path for a pattern.
-    table = spark.read.parquet(
+    return spark.read.parquet(
         path if "://" in path else _PATTERN.sub(r"\\\1", str(local.resolve()))
     )
-    codebook = local / CODEBOOK
-    return dequantize_columns(table, str(codebook)) if codebook.is_dir() else table
 
 
 def read_input(
@@ -69,7 +74,7 @@ def read_input(
 def count_videos(spark: SparkSession, source: str) -> int | None:
     """About how many videos `read_input` will give; None if that takes reading them."""
     if is_table(source):
-        return read_table(spark, source).count()
+        return _stored_table(spark, source).count()
     return estimate_videos(source)
 
 

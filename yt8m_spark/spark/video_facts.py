@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,7 @@ from pyspark.sql.types import (
 
 from yt8m_spark.core.profile import ODDITIES, frames_oddity, vector_oddities
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import ragged
+from yt8m_spark.spark.arrow import frame_rows, ragged
 from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.scan import Scan, map_shards, plan_scan
@@ -206,20 +207,12 @@ def _frame_oddities(
     column: pa.Array, name: str, width: int, video_ids: pa.Array
 ) -> tuple[NDArray[np.int8], Ints, Ints]:
     """Codes in `ODDITIES`, bytes and frames (B,) of a feature list."""
+    frames, offsets = frame_rows(column, name, width, video_ids)
     codes = np.zeros(len(column), dtype=np.int8)
-    n_bytes = np.zeros(len(column), dtype=np.int64)
-    for row, cell in enumerate(column):
-        values = np.frombuffer(cell.as_buffer() or b"", dtype=np.uint8)
-        if len(values) % width if width else len(values):
-            raise InputError(
-                f"feature list {name!r} holds no whole number of frames",
-                where=f"video {video_ids[row]}",
-                expected=f"a multiple of {width} bytes",
-                found=f"{len(values)} bytes",
-            )
-        n_bytes[row] = len(values)
-        codes[row] = frames_oddity(values.reshape(-1, max(width, 1)))
-    return codes, n_bytes, n_bytes // max(width, 1)
+    for row, (start, stop) in enumerate(pairwise(offsets.tolist())):
+        codes[row] = frames_oddity(frames[start:stop])
+    n_frames = np.diff(offsets)
+    return codes, n_frames * frames.shape[1], n_frames
 
 
 def _vector_oddities(column: pa.Array) -> tuple[NDArray[np.int8], Ints]:
