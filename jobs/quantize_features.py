@@ -76,7 +76,7 @@ def fitted_codebooks(
     """Lloyd-Max codebooks of the columns: those given, or new ones."""
     if config.codebook is not None:
         return load_fitted(config.codebook, config.columns)
-    columns = config.columns or tuple(video_features(videos.schema))
+    columns = tuple(dict.fromkeys(config.columns)) or tuple(video_features(videos.schema))
     if not columns:
         raise InputError("no array column to code", where=config.input)
     twice = None if total is None else 2 * total  # once for the ranges, once for the counts

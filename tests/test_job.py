@@ -242,3 +242,23 @@ run_job("train", Config, main, [])
     process.terminate()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert (tmp_path / "closed").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device", "/full/part"),
+        PermissionError(13, "Permission denied", "/closed"),
+        RuntimeError(
+            "in a task: OSError: [Errno 28] No space left on device: '/full/part'\n\tat x"
+        ),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told_in_one_line(error):
+    line = user_error(error)
+    assert line.startswith("cannot write or read: [Errno ")
+    assert "\n" not in line
+
+
+def test_other_faults_of_the_system_are_ours():
+    assert user_error(OSError(5, "Input/output error")) is None

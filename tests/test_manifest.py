@@ -11,7 +11,7 @@ from yt8m_spark.manifest import ShardEntry, check_manifest, digest_of, load_mani
 
 
 def entry(name, part_bytes=3):
-    return ShardEntry(f"/data/{name}.tfrecord", 10, "00", 4, 1, f"{name}.parquet", part_bytes)
+    return ShardEntry(f"/data/{name}.tfrecord", 10, "00", 4, 1, f"{name}.parquet", part_bytes, "11")
 
 
 def test_what_is_saved_is_loaded(tmp_path):

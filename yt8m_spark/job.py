@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -27,6 +28,19 @@ Config = TypeVar("Config")
 # An InputError raised in a Spark task reaches the driver as text inside a Java exception.
 _IN_TASK = re.compile(r"yt8m_spark\.errors\.InputError: (.+)")
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] (.+)")
+# The file system's own word: a full or read-only disk, no permission, no folder, too long a name.
+_STORAGE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+)
+_NUMBERS = "|".join(map(str, _STORAGE))
+_STORAGE_IN_TASK = re.compile(
+    rf"(?:OSError|PermissionError|NotADirectoryError): (\[Errno (?:{_NUMBERS})\] .+)"
+)
 _CANCELLED = "SPARK_JOB_CANCELLED"
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)
 _JAVA_FRAME = re.compile(r"^\s+(at [\w.$/]+\(.*|\.\.\. \d+ more)\n?", re.MULTILINE)
@@ -76,6 +90,11 @@ def user_error(error: BaseException) -> str | None:
     """One line if ``error``, or what caused it, is an input at fault; else None."""
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in _STORAGE:
+        return f"cannot write or read: {error}"
+    in_storage = _STORAGE_IN_TASK.search(str(error))
+    if in_storage:
+        return f"cannot write or read: {in_storage.group(1)}"
     found = _IN_TASK.search(str(error)) or _UNREADABLE.search(str(error))
     if found:
         return _SQLSTATE.sub("", found.group(1)).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, get_type_hints
 
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.errors import InputError
@@ -39,6 +39,7 @@ class ShardEntry(NamedTuple):
     bad_records: int
     part: str  # file name in the table's folder
     part_bytes: int
+    part_sha256: str
 
 
 class Manifest(NamedTuple):
@@ -46,6 +47,9 @@ class Manifest(NamedTuple):
 
     options: dict[str, str]
     shards: dict[str, ShardEntry]  # by path
+
+
+_TYPES = get_type_hints(ShardEntry)
 
 
 def save_manifest(folder: Path, options: Mapping[str, str], shards: Sequence[ShardEntry]) -> None:
@@ -84,7 +88,7 @@ def load_manifest(folder: Path) -> Manifest | None:
                 expected=_FORMAT,
                 found=value["format"],
             )
-        entries = [ShardEntry(**{k: one[k] for k in ShardEntry._fields}) for one in value["shards"]]
+        entries = [_entry(one) for one in value["shards"]]
         return Manifest(dict(value["options"]), {entry.path: entry for entry in entries})
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -115,6 +119,15 @@ def check_manifest(folder: Path) -> None:
                 expected=f"{entry.part_bytes} bytes",
                 found="no file" if found is None else f"{found} bytes",
             )
+
+
+def _entry(described: Mapping[str, object]) -> ShardEntry:
+    """Entry as JSON has it; ValueError if a value is of another type."""
+    entry = ShardEntry(**{name: described[name] for name in ShardEntry._fields})  # type: ignore[arg-type]
+    for name, value in entry._asdict().items():
+        if type(value) is not _TYPES[name]:
+            raise ValueError(f"{name} is {value!r}")
+    return entry
 
 
 def digest_of(file: IO[bytes]) -> tuple[str, int]:

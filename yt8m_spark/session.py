@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyspark.errors import PySparkRuntimeError
@@ -26,8 +26,6 @@ LOCAL_DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",  # jobs show bars of their own, with time left
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
-    # Between Spark and its Python workers: half the cost of a task, next to loopback TCP.
-    "spark.python.unix.domain.socket.enabled": "true",
 }
 
 # How much Spark logs: see resources/log4j2.properties. DEBUG, INFO, WARN, ERROR bring it back.
@@ -46,11 +44,18 @@ def spark_session(name: str) -> Iterator[SparkSession]:
     """
     joined = _session_of_this_process()
     spark = get_spark(name)
+    stops = joined is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ
     try:
         yield spark
-    finally:
-        if joined is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
-            spark.stop()
+    except BaseException:
+        # Where a signal cut the talk with Spark short it cannot be told to stop, and what went
+        # wrong is the error that counts. A session of this process ends with it.
+        with suppress(Exception):
+            if stops:
+                spark.stop()
+        raise
+    if stops:
+        spark.stop()
 
 
 def get_spark(name: str = "yt8m_spark") -> SparkSession:

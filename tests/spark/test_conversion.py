@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shard_files import make_frames, make_video, write
+from shard_files import flip, make_frames, make_video, write
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.features import bytes_feature, encode_entry, floats_feature
@@ -73,9 +73,10 @@ def test_good_records_are_in_the_table_and_bad_ones_in_the_quarantine(spark, sha
 def test_permissive_keeps_bad_records_as_rows_that_do_not_count_as_records(spark, convert):
     folder, figures = convert("out", mode="permissive")
     assert (figures.n_videos, figures.n_bad_records) == (11, 1)
-    table = read_table(spark, str(folder))
+    table = spark.read.parquet(str(folder))
     assert table.count() == 12
     assert table.where("_corrupt_record is not null").count() == 1
+    assert read_table(spark, str(folder)).count() == 11  # what jobs see
 
 
 def test_failfast_tells_of_the_first_bad_record(convert):
@@ -167,7 +168,7 @@ def test_a_first_shard_of_another_dialect_converts_everything_anew(spark, shards
 def test_a_part_that_is_not_as_it_was_written_is_made_again(spark, convert, damage):
     first, _ = convert("first")
     if damage == "part":
-        part = next(first.glob("train2*.parquet"))
+        part = next(first.glob("part-train2*.parquet"))
         part.write_bytes(part.read_bytes()[:-1])
     else:
         (first / "_manifest.json").write_text("{}")
@@ -185,9 +186,32 @@ def test_shards_of_one_name_in_two_folders_have_two_parts(spark, tmp_path):
     assert ids(read_table(spark, str(tmp_path / "out"))) == ["v000", "v001"]
 
 
+@pytest.mark.parametrize("name", ["_a", "a:b", "x" * 200, "é ü", ".hidden"])
+def test_shards_of_any_name_become_parts_that_spark_reads(spark, tmp_path, name):
+    path = write(tmp_path, f"{name}.tfrecord", [make_video(1)])
+    convert_shards(spark, ReadOptions(path), str(tmp_path / "out"))
+    assert ids(read_table(spark, str(tmp_path / "out"))) == ["v001"]
+
+
+def test_a_first_shard_of_another_width_is_no_reason_to_mix_widths(shards, convert):
+    first, _ = convert("first")
+    features = {"mean_rgb": np.ones(7, np.float32), "mean_audio": np.ones(3, np.float32)}
+    write(shards, "a.tfrecord", [make_video(50, features=features)])
+    _, figures = convert("second", previous=str(first))
+    assert (figures.n_converted, figures.n_videos) == (4, 1)
+
+
+def test_a_part_whose_bytes_have_changed_is_made_again(spark, convert):
+    first, _ = convert("first")
+    flip(next(first.glob("part-train2*.parquet")), 40)
+    second, figures = convert("second", previous=str(first))
+    assert figures.n_converted == 1
+    assert read_table(spark, str(second)).count() == 11
+
+
 def test_a_table_that_lost_a_part_is_refused(spark, convert):
     folder, _ = convert("out")
-    part = next(folder.glob("train2*.parquet"))
+    part = next(folder.glob("part-train2*.parquet"))
     part.unlink()
     with pytest.raises(InputError, match=r"part of shard .*train2\.tfrecord is not as it was wr"):
         read_table(spark, str(folder))

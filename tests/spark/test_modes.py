@@ -37,7 +37,7 @@ def test_dropmalformed_keeps_every_good_record_and_tells_how_many_it_dropped(dam
     assert [row["video_id"] for row in found] == ["v000", "v006", "v012"]
     assert "_corrupt_record" not in found[0]
     (message,) = caplog.messages
-    assert message.startswith(f"2 bad records dropped; the first: {path}, record 1, byte {size}: ")
+    assert message.startswith(f"2 bad records; the first: {path}, record 1, byte {size}: ")
 
 
 def test_permissive_says_file_byte_and_reason_in_a_row_of_nulls(damaged):
@@ -88,6 +88,19 @@ def test_the_columns_are_those_of_the_first_good_record(tmp_path):
     schema = YouTube8MSource({"path": path, "mode": "permissive"}).schema()
     assert schema.names[-1] == "_corrupt_record"
     assert [row["video_id"] for row in rows(path, mode="dropmalformed")] == ["v002"]
+
+
+def test_any_number_of_bad_records_may_come_first(tmp_path):
+    bad = [make_video(0, labels=np.array([1]), features={}) for _ in range(150)]
+    write(tmp_path, "x.tfrecord", [*bad, make_video(2)])
+    assert [row["video_id"] for row in rows(tmp_path, mode="dropmalformed")] == ["v002"]
+    assert len(rows(tmp_path, mode="permissive")) == 151
+
+
+def test_a_name_that_a_column_has_is_no_column_of_corrupt_records(tmp_path):
+    path = write(tmp_path, "x.tfrecord", [make_video(1)])
+    with pytest.raises(InputError, match="name of the column of corrupt records"):
+        rows(path, mode="permissive", columnNameOfCorruptRecord="Video_ID")
 
 
 def test_shards_with_no_good_record_at_all_have_no_columns(tmp_path):

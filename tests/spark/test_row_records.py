@@ -77,31 +77,45 @@ def test_segment_columns_that_the_table_lacks_are_empty():
 # Widths
 
 
+def rgb_only(row):
+    return {name: value for name, value in row.items() if name != "audio"}
+
+
 def test_widths_are_told_by_n_frames_where_all_rows_agree():
-    none = {**RATED, "rgb": b"", "audio": b"", "n_frames": 0}
+    none = {**RATED, "rgb": b"", "n_frames": 0}
     widths = {}
-    records = records_of([none, none, RATED], UNKNOWN, widths)
-    assert widths == WIDTHS
-    assert records[0].features["audio"].shape == (0, 0)
-    assert records[2].features["audio"].shape == (4, 2)
+    schema = with_columns(UNKNOWN, without=["audio"])
+    records = records_of([rgb_only(row) for row in (none, none, RATED)], schema, widths)
+    assert widths == {"rgb": WIDTHS["rgb"]}
+    assert records[0].features["rgb"].shape == (0, 0)
+    assert records[2].features["rgb"].shape == (4, WIDTHS["rgb"])
+
+
+def test_of_two_lists_n_frames_tells_no_width():
+    # Audio is often shorter: 4 frames of rgb and 2 of 4 of audio look like 4 of 2.
+    message = "does not tell how wide frames are in column 'rgb', expected option features=rgb:W"
+    with pytest.raises(InputError, match=message):
+        records_of([RATED], UNKNOWN)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"n_frames": 5}, {"n_frames": None}, {"n_frames": 0}, {"audio": b"1234567"}]
+    "changes", [{"n_frames": 5}, {"n_frames": None}, {"n_frames": 0}, {"rgb": b"1234567"}]
 )
 def test_bytes_that_n_frames_does_not_divide_tell_no_width(changes):
+    schema = with_columns(UNKNOWN, without=["audio"])
     message = r"how wide frames are in column .*, expected option features=.*:WIDTH, or n_f"
     with pytest.raises(InputError, match=message):
-        records_of([RATED, {**RATED, **changes}], UNKNOWN)
+        records_of([rgb_only(RATED), rgb_only({**RATED, **changes})], schema)
     with pytest.raises(InputError, match=message):
-        records_of([RATED], with_columns(UNKNOWN, without=["n_frames"]))
+        records_of([rgb_only(RATED)], with_columns(schema, without=["n_frames"]))
 
 
 def test_widths_that_differ_between_rows_or_batches_are_refused():
-    wide = {**RATED, "audio": bytes(16)}  # a multiple of the other's
+    schema = with_columns(UNKNOWN, without=["audio"])
+    wide = {**RATED, "rgb": bytes(2 * len(RATED["rgb"]))}
     for rows in ([RATED, wide], [RATED, RATED, wide]):
-        with pytest.raises(InputError, match=r"column 'audio', .* found widths \[2, 4\]"):
-            records_of(rows, UNKNOWN)
+        with pytest.raises(InputError, match=r"column 'rgb', .* found widths \[3, 6\]"):
+            records_of([rgb_only(row) for row in rows], schema)
 
 
 # What is refused

@@ -326,6 +326,14 @@ def test_schema_that_the_records_cannot_fill_is_refused(tmp_path, field, message
         rows(path, schema=StructType([field]))
 
 
+@pytest.mark.parametrize("names", [[], ["video_id", "video_id"]])
+def test_schema_without_columns_or_with_one_twice_is_refused(tmp_path, names):
+    path = write(tmp_path, "x.tfrecord", [make_video(0)])
+    schema = StructType([StructField(name, StringType()) for name in names])
+    with pytest.raises(InputError, match="expected columns, each once"):
+        rows(path, schema=schema)
+
+
 def test_feature_named_as_a_column_is_refused(tmp_path):
     path = write(tmp_path, "x.tfrecord", [make_video(0, features={"n_frames": ONE})])
     with pytest.raises(InputError, match="a feature has the name of the column 'n_frames'"):

@@ -25,7 +25,7 @@ from yt8m_spark.core.codebooks import Codebook, code_name, decode, encode
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import between_nulls, float_lists, joined_bytes, to_matrix
 from yt8m_spark.spark.counted import counted
-from yt8m_spark.spark.schemas import FLOATS, arrow_schema, require_columns
+from yt8m_spark.spark.schemas import CODED, FLOATS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
 
 __all__ = [
@@ -43,7 +43,6 @@ __all__ = [
 CODEBOOK = "_codebook"
 
 _ARRAYS = ("levels", "thresholds", "bounds")
-_DIGEST = "codebook"  # key of a coded field's metadata
 
 
 def quantize_columns(df: DataFrame, folder: str, *, heartbeats: str | None = None) -> DataFrame:
@@ -63,7 +62,7 @@ def quantize_columns(df: DataFrame, folder: str, *, heartbeats: str | None = Non
     codebooks = load_codebooks(folder)
     df = with_float_arrays(df, list(codebooks))
     require_columns(df, dict.fromkeys(codebooks, FLOATS), "table")
-    digests = {name: {_DIGEST: codebook.digest} for name, codebook in codebooks.items()}
+    digests = {name: {CODED: codebook.digest} for name, codebook in codebooks.items()}
     schema = StructType(
         [
             StructField(f.name, BinaryType(), metadata=digests[f.name]) if f.name in digests else f
@@ -91,7 +90,7 @@ def dequantize_columns(df: DataFrame, folder: str, *, heartbeats: str | None = N
     codebooks = load_codebooks(folder)
     require_columns(df, dict.fromkeys(codebooks, BinaryType()), "table")
     for name, codebook in codebooks.items():
-        written = (df.schema[name].metadata or {}).get(_DIGEST, codebook.digest)
+        written = (df.schema[name].metadata or {}).get(CODED, codebook.digest)
         if written != codebook.digest:
             raise InputError(
                 "column was written with another codebook",

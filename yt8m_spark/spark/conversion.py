@@ -6,7 +6,9 @@ A shard whose bytes and options are those of an earlier conversion keeps its par
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -65,12 +67,16 @@ _ENTRY = StructType(
         StructField("bad_records", LongType()),
         StructField("part", StringType()),
         StructField("part_bytes", LongType()),
+        StructField("part_sha256", StringType()),
         StructField("reused", BooleanType()),
     ]
 )
 # Counts up when the same shard would give another part than before.
-_VERSION = "2"
+_VERSION = "3"
 _NEVER_CUT = 1 << 62
+# Characters of a shard's name that Spark or a file system may not take in a file's name.
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_STEM = 80
 
 
 class Converted(NamedTuple):
@@ -147,6 +153,7 @@ def _describe(scan: Scan, options: ReadOptions) -> dict[str, str]:
         "version": _VERSION,
         "schema": scan.schema.json(),
         "mode": options.mode,
+        "widths": json.dumps(scan.layout.widths),
         "mediapipe": str(scan.layout.mediapipe),
         "keys": ",".join((*options.keys.ids, options.keys.labels)),
         "vocabulary": vocabulary,
@@ -199,6 +206,7 @@ def _convert_shard(
         bad_records=len(rejected),
         part=part,
         part_bytes=(folder / part).stat().st_size,
+        part_sha256=_digest_of_part(folder / part),
     )
 
 
@@ -212,7 +220,7 @@ def _taken_over(path: str, sha256: str, folder: Path, previous: str | None) -> S
     if entry is None or entry.sha256 != sha256:
         return None
     part = old / entry.part
-    if not part.exists() or part.stat().st_size != entry.part_bytes:
+    if not part.exists() or _digest_of_part(part) != entry.part_sha256:
         return None
     bad = old / QUARANTINE / entry.part
     if entry.bad_records and not bad.exists():
@@ -228,6 +236,11 @@ def _cached_manifest(folder: str, _stamp: int) -> Manifest:
     return load_manifest(Path(folder)) or Manifest({}, {})
 
 
+def _digest_of_part(part: Path) -> str:
+    with part.open("rb") as file:
+        return digest_of(file)[0]
+
+
 def _link(source: Path, target: Path) -> None:
     """Give ``source`` a second name, or copy it where the file system has no links."""
     with file_in_place(target) as temporary:
@@ -240,9 +253,11 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _part_name(path: str) -> str:
-    """File name of a shard's part: shards of one name in two folders have two."""
-    stem = PurePosixPath(path).name.split(".")[0] or "shard"
-    return f"{stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}.parquet"
+    """File name of a shard's part, one that Spark reads; shards of one name have two."""
+    stem = _ODD.sub("-", PurePosixPath(path).name.split(".")[0])[:_LONGEST_STEM]
+    digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+    # "part" in front: Spark hides names with _ and . there.
+    return f"part-{stem}-{digest[:8]}.parquet"
 
 
 def _write_quarantine(path: Path, rejected: Sequence[Rejected]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from pyspark.sql.types import DataType, StringType, StructField, StructType
@@ -57,8 +56,8 @@ def find_layout(files: Sequence[ShardFile], options: ReadOptions) -> Layout:
         first is bad; the other modes pass on to the next.
     """
     layout: Layout | None = None
-    n_bad = 0
-    for path, item in islice(_records(files), _RECORDS_EXAMINED):
+    n_good = n_bad = 0
+    for path, item in _records(files):
         try:
             if isinstance(item, Damage):
                 raise_damage(path, item)
@@ -69,7 +68,8 @@ def find_layout(files: Sequence[ShardFile], options: ReadOptions) -> Layout:
             n_bad += 1
             continue
         layout = found if layout is None else _with_widths(layout, found)
-        if all(layout.widths.values()):
+        n_good += 1
+        if n_good == _RECORDS_EXAMINED or all(layout.widths.values()):
             break
     if layout is None:
         instead = f"{n_bad} bad ones" if n_bad else f"{len(files)} empty files"
@@ -83,6 +83,9 @@ def check_schema(schema: StructType, layout: Layout, options: ReadOptions) -> No
     known = {field.name: field.dataType for field in fields}
     if layout.level == "frame":
         known |= {field.name: field.dataType for field in SEGMENT_FIELDS}
+    corrupt = options.corrupt_record
+    if corrupt_field(options) and corrupt.lower() in (f.name.lower() for f in layout.schema):
+        raise InputError("a column has the name of the column of corrupt records", found=corrupt)
     taken = sorted(set(layout.widths) & ({"video_id", "labels", "n_frames"} | FRAME_COLUMNS))
     if taken:
         raise InputError(f"a feature has the name of the column {taken[0]!r}", where="records")
@@ -91,6 +94,10 @@ def check_schema(schema: StructType, layout: Layout, options: ReadOptions) -> No
 
 def check_columns(schema: StructType, known: Mapping[str, DataType]) -> None:
     """Refuse a field of ``schema`` that is not ``known``, name and type."""
+    if len(schema) != len(set(schema.names)) or not len(schema):
+        raise InputError(
+            "schema of the records", expected="columns, each once", found=", ".join(schema.names)
+        )
     for field in schema:
         if field.name not in known:
             columns = ", ".join(known)

@@ -66,6 +66,8 @@ def read_options(given: Mapping[str, str]) -> ReadOptions:
     InputError
         If one is unknown (``vocabluary`` would check nothing, silently) or has no such value.
     """
+    if "paths" in given:
+        raise InputError("more than one path to load", expected="one, or a pattern {a,b}")
     known = {name.lower(): name for name in _NAMES}
     unknown = [name for name in given if name.lower() not in known and not name.startswith("_")]
     if unknown:

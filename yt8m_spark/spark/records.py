@@ -30,7 +30,7 @@ from yt8m_spark.spark.record_columns import SEGMENT_COLUMNS, record_column, wron
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.storage import open_file
 
-__all__ = ["Piece", "RecordBatches", "Rejected", "Rules", "drop_with_a_warning"]
+__all__ = ["Piece", "RecordBatches", "Rejected", "Rules", "warn_of"]
 
 # A batch ends at so many videos or bytes, whichever comes first.
 _VIDEOS_A_BATCH = 1024
@@ -87,10 +87,10 @@ class _Row(NamedTuple):
     reason: str = ""
 
 
-def drop_with_a_warning(rejected: list[Rejected]) -> None:
-    """Tell in the task's log how many records of a piece were dropped."""
+def warn_of(rejected: list[Rejected]) -> None:
+    """Tell in the task's log how many records of a piece were bad."""
     if rejected:
-        _logger.warning("%d bad records dropped; the first: %s", len(rejected), rejected[0])
+        _logger.warning("%d bad records; the first: %s", len(rejected), rejected[0])
 
 
 class RecordBatches:
@@ -122,7 +122,7 @@ class RecordBatches:
         return self._rules.mode == "permissive"
 
     def read(
-        self, piece: Piece, tell: Callable[[list[Rejected]], None] = drop_with_a_warning
+        self, piece: Piece, tell: Callable[[list[Rejected]], None] = warn_of
     ) -> Iterator[pa.RecordBatch]:
         """Batches of at most 1,024 videos or about 32 MiB (at least one video).
 

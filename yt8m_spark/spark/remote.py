@@ -142,7 +142,7 @@ def _walk(store: Store, folder: str, parts: Sequence[str]) -> Iterator[Entry]:
     if first == "**":
         yield from _walk(store, folder, rest or ["*"])
         for entry in _matching(store.entries(folder), "*"):
-            if entry.is_folder:
+            if entry.is_folder and entry.key != folder:  # as one would be below a key with //
                 yield from _walk(store, entry.key, parts)
     elif not glob.has_magic(first):
         if rest:

@@ -76,7 +76,15 @@ def row_layout(schema: StructType, widths: Mapping[str, int]) -> RowLayout:
     unknown = sorted(set(widths) - set(features))
     if unknown:
         raise InputError(f"no feature {unknown[0]!r} to write", expected=", ".join(features))
-    return RowLayout(level, {name: _width(schema, name, widths) for name in features}, segments)
+    told = {name: _width(schema, name, widths) for name in features}
+    unknown = [name for name, width in told.items() if level == "frame" and not width]
+    if unknown and len(features) > 1:  # a list may be shorter than n_frames says
+        raise InputError(
+            "table does not tell how wide frames are",
+            where=f"column {unknown[0]!r}",
+            expected=f"option features={unknown[0]}:WIDTH",
+        )
+    return RowLayout(level, told, segments)
 
 
 def row_records(

@@ -21,6 +21,7 @@ from pyspark.sql.types import (
 from yt8m_spark.errors import InputError
 
 __all__ = [
+    "CODED",
     "FEATURES",
     "FLOATS",
     "FRAME_COLUMNS",
@@ -39,7 +40,8 @@ __all__ = [
 FLOATS = ArrayType(FloatType())
 INTS = ArrayType(IntegerType())
 
-_WIDTH = "width"  # key of a field's metadata
+_WIDTH = "width"  # keys of a field's metadata: D of a feature list,
+CODED = "codebook"  # and the digest of the codebook of a coded column
 _VIDEO = [StructField("video_id", StringType()), StructField("labels", INTS)]
 _N_FRAMES = StructField("n_frames", IntegerType())
 SEGMENT_FIELDS = [
@@ -83,7 +85,11 @@ def known_width(field: StructField) -> int | None:
 
 def frame_features(schema: StructType) -> list[str]:
     """Names of the feature lists of a frames table, in table order."""
-    return [f.name for f in schema if isinstance(f.dataType, BinaryType)]
+    return [
+        f.name
+        for f in schema
+        if isinstance(f.dataType, BinaryType) and CODED not in (f.metadata or {})
+    ]
 
 
 def video_features(schema: StructType) -> list[str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import BinaryType
+from pyspark.sql import functions as F
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.estimate import estimate_records
 from yt8m_spark.manifest import check_manifest
 from yt8m_spark.spark.codebooks import CODEBOOK, dequantize_columns
+from yt8m_spark.spark.read_options import CORRUPT_RECORD
+from yt8m_spark.spark.schemas import frame_features
 from yt8m_spark.spark.source import read_shards
 from yt8m_spark.spark.storage import is_remote, match_files
 
@@ -32,6 +34,9 @@ __all__ = [
 def read_table(spark: SparkSession, path: str) -> DataFrame:
     """Parquet table at ``path``; columns coded as bytes, with their codebook inside, as floats.
 
+    Rows of corrupt records, which a conversion in mode "permissive" keeps, are left out: they hold
+    nothing to learn from. ``spark.read.parquet`` shows them.
+
     Raises
     ------
     InputError
@@ -39,6 +44,8 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
         table's manifest names; other paths are Spark's to find.
     """
     table = _stored_table(spark, path)
+    if CORRUPT_RECORD in table.columns:
+        table = table.where(F.col(CORRUPT_RECORD).isNull())
     codebook = Path(path.removeprefix("file:")) / CODEBOOK
     return dequantize_columns(table, str(codebook)) if codebook.is_dir() else table
 
@@ -87,14 +94,16 @@ def estimate_videos(pattern: str) -> int | None:
 
 
 def is_frames_table(df: DataFrame) -> bool:
-    """Whether ``df`` has frames (a binary column), not video-level features."""
-    return any(isinstance(field.dataType, BinaryType) for field in df.schema)
+    """Whether ``df`` has frames (a binary column of no code), not video-level features."""
+    return bool(frame_features(df.schema))
 
 
 def is_table(source: str) -> bool:
     """Whether ``source`` is a Parquet file or a folder of them, not TFRecord shards."""
     path = Path(source)
-    return path.suffix == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet")))
+    if not path.is_dir() or any(path.glob("*.tfrecord*")):
+        return path.suffix == ".parquet"
+    return any(path.rglob("*.parquet"))
 
 
 def _check_files(paths: Iterable[Path]) -> None:
