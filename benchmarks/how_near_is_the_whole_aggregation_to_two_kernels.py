@@ -3,7 +3,8 @@
 From TFRecord shards to the videos table of mean, standard deviation and top 5 on storage: one
 process that reads, decodes and reduces without Spark and writes nothing, against `write_scan` on
 local[2], which plans, reads, reduces and writes. Prints the ratio; 2 would be the limit. The
-session is up before the clock starts; the first run pays for the start of Python workers.
+session is up before the clock starts; the first run pays for the start of Python workers. The
+kernel's process has the allocator's settings of a worker.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from made_shards import make_shards, repeat_shards
 
-from yt8m_spark.session import get_spark
+from yt8m_spark.session import WORKER_MEMORY, get_spark
 from yt8m_spark.spark.aggregation import write_scan
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.scan import Scan, plan_scan
@@ -67,4 +69,6 @@ def whole_job(spark, scan: Scan, folder: Path) -> float:
 
 
 if __name__ == "__main__":
+    if not WORKER_MEMORY.keys() <= os.environ.keys():  # read when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **WORKER_MEMORY})  # noqa: S606
     main()

@@ -13,7 +13,13 @@ from pyspark.sql import SparkSession
 
 from yt8m_spark.jre import ensure_java
 
-__all__ = ["LOCAL_DEFAULTS", "ROWS_PER_BATCH", "get_spark", "spark_session"]
+__all__ = [
+    "LOCAL_DEFAULTS",
+    "ROWS_PER_BATCH",
+    "WORKER_MEMORY",
+    "get_spark",
+    "spark_session",
+]
 
 # Rows of one Arrow batch. A row of [mean; std; top5] of 1,152 features is 32 kB, so 1,024 rows
 # are 32 MiB: large enough for matrix products, small enough for a task's memory.
@@ -26,6 +32,12 @@ LOCAL_DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",  # jobs show bars of their own, with time left
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
+}
+
+# What glibc's allocator keeps for itself, in bytes.
+WORKER_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
 
 # How much Spark logs: see resources/log4j2.properties. DEBUG, INFO, WARN, ERROR bring it back.
@@ -118,8 +130,8 @@ def _prepare_workers() -> None:
         os.environ.setdefault(name, sys.executable)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(64 << 20))
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 << 20))
+    for name, value in WORKER_MEMORY.items():
+        os.environ.setdefault(name, value)
 
 
 def _log_settings() -> str:

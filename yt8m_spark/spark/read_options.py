@@ -36,8 +36,8 @@ _NAMES = (
     "pca",
     "unbiased",
 )
-# A task's share of a big shard: half a second of work, a tenth of it Spark's.
-_PARTITION_BYTES = 256 << 20
+# The release's frame-level shards are 400 MB and have a task each; larger ones are big.
+_PARTITION_BYTES = 512 << 20
 _FEATURE = re.compile(r"\s*([^:,\s]+)\s*(?::\s*([1-9][0-9]{0,6}))?\s*")
 
 
