@@ -42,6 +42,7 @@ from yt8m_spark.formats.wire import (
     fields,
     floats,
     ints,
+    located,
     messages,
     read_varint,
     sole_field,
@@ -80,7 +81,7 @@ def detect_level(data: bytes, *, where: str = "record") -> str:
         _, lists = _split(data)
         return "frame" if any(True for span in lists for _ in messages(span, 1)) else "video"
     except InputError as error:
-        raise _located(error, where) from None
+        raise located(error, where) from None
 
 
 def decode_video(
@@ -127,7 +128,7 @@ def decode_video(
         }
         return VideoRecord(_video_id(context, keys), _int_feature(context, keys.labels), decoded)
     except InputError as error:
-        raise _located(error, where) from None
+        raise located(error, where) from None
 
 
 def context_size(first: bytes, n_bytes: int) -> int:
@@ -168,7 +169,7 @@ def decode_context(data: bytes, *, keys: Keys = KEYS, where: str = "record") -> 
         labels = _int_feature(context, keys.labels)
         return FrameRecord(_video_id(context, keys), labels, {}, _segments(context))
     except InputError as error:
-        raise _located(error, where) from None
+        raise located(error, where) from None
 
 
 def decode_frames(
@@ -221,13 +222,7 @@ def decode_frames(
         video_id = _video_id(context, keys)
         return FrameRecord(video_id, labels, decoded, _segments(context), n_frames)
     except InputError as error:
-        raise _located(error, where) from None
-
-
-def _located(error: InputError, where: str) -> InputError:
-    """``error`` about the content of a record, with the place of the record."""
-    malformed = "malformed record: " if isinstance(error, WireError) else ""
-    return InputError(f"{where}: {malformed}{error}")
+        raise located(error, where) from None
 
 
 def _split(data: bytes) -> tuple[list[Span], list[Span]]:

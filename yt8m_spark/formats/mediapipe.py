@@ -29,7 +29,7 @@ from yt8m_spark.formats.features import (
 )
 from yt8m_spark.formats.frames import equal_rows
 from yt8m_spark.formats.record_types import Floats, FrameRecord
-from yt8m_spark.formats.wire import LENGTH, Span, WireError, fields, floats, ints, messages
+from yt8m_spark.formats.wire import LENGTH, Span, fields, floats, ints, located, messages
 
 __all__ = ["decode_mediapipe", "is_mediapipe"]
 
@@ -90,8 +90,7 @@ def decode_mediapipe(data: bytes, *, where: str = "record") -> FrameRecord:
         n_frames = max(map(len, features.values()))
         return FrameRecord(_video_id(context), labels, features, None, n_frames)
     except InputError as error:
-        malformed = "malformed record: " if isinstance(error, WireError) else ""
-        raise InputError(f"{where}: {malformed}{error}") from None
+        raise located(error, where) from None
 
 
 def _frame_lists(lists: dict[str, Span]) -> dict[str, Span]:

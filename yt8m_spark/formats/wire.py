@@ -24,6 +24,7 @@ __all__ = [
     "floats",
     "ints",
     "join",
+    "located",
     "messages",
     "read_varint",
     "sole_field",
@@ -40,6 +41,12 @@ _PACKED = 1 << 3 | LENGTH  # tag of the values of a list
 
 class WireError(InputError):
     """Bytes that are no protocol-buffer message of the expected type."""
+
+
+def located(error: InputError, where: str) -> InputError:
+    """``error`` about the content of a record, with the place of the record."""
+    malformed = "malformed record: " if isinstance(error, WireError) else ""
+    return InputError(f"{where}: {malformed}{error}")
 
 
 class Span(NamedTuple):

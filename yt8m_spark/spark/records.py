@@ -21,6 +21,7 @@ from yt8m_spark.formats.examples import (
     decode_frames,
     decode_video,
 )
+from yt8m_spark.formats.framing import FRAMING
 from yt8m_spark.formats.mediapipe import decode_mediapipe
 from yt8m_spark.formats.record_types import KEYS, FrameRecord, Keys, VideoRecord
 from yt8m_spark.formats.tfrecord import Damage, Record, raise_damage, scan_records
@@ -35,7 +36,6 @@ __all__ = ["Piece", "RecordBatches", "Rejected", "Rules", "warn_of"]
 # A batch ends at so many videos or bytes, whichever comes first.
 _VIDEOS_A_BATCH = 1024
 _BYTES_A_BATCH = 32 << 20
-_FRAMING = 16  # bytes of a record's header and footer
 
 AnyRecord = VideoRecord | FrameRecord
 
@@ -247,7 +247,7 @@ class RecordBatches:
 
 def _rejected(row: _Row, path: str) -> Rejected:
     item = row.item
-    n_bytes = len(item.data) + _FRAMING if isinstance(item, Record) else item.n_bytes
+    n_bytes = len(item.data) + FRAMING if isinstance(item, Record) else item.n_bytes
     return Rejected(path, item.number, item.offset, n_bytes, row.reason)
 
 
