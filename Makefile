@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check format fuzz bench clean
+.PHONY: demo test check format fuzz faults bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python jobs/make_synthetic.py --config conf/local/make_synthetic.toml \
@@ -37,6 +37,10 @@ format: $(VENV)/.installed-dev
 # Random damage to 200,000 records, as payloads and in files; minutes, so not part of `make test`.
 fuzz: $(VENV)/.installed-dev
 	YT8M_FUZZ_EXAMPLES=200000 $(BIN)/python -m pytest tests/formats/test_fuzz.py
+
+# Trainings killed a dozen times each, at random moments, and resumed; minutes.
+faults: $(VENV)/.installed-dev
+	YT8M_FAULTS=12 $(BIN)/python -m pytest --timeout 1800 tests/jobs/test_faults.py
 
 bench: $(VENV)/.installed-dev
 	for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -1,6 +1,7 @@
 """Evaluate a model, or predictions, by the metrics of the paper and of the starter code (§5.1).
 
-reads    --model --input   model folder and features table, or
+reads    --model --input   model folder and features table (for a model of frames, §4.1.1, a
+                           frames table or a glob of frame-level TFRecord shards), or
          --predictions     predictions table
 writes   --output          folder: metrics.json, per_entity.parquet
 logs     map, hit_at_1, hit_at_5, perr, gap_at_20, starter_*, a table of entities
@@ -19,10 +20,10 @@ from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_predictions
-from yt8m_spark.spark.provenance import check_same_whitening
 from yt8m_spark.spark.reports import named_entities, save_evaluation
 from yt8m_spark.spark.scoring import evaluate_model
-from yt8m_spark.spark.tables import read_table
+from yt8m_spark.spark.scoring_input import read_scoring_input
+from yt8m_spark.spark.tables import count_videos, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Config(JobConfig):
     """Evaluate a model, or predictions, by the metrics of the paper and of the starter code."""
 
     model: str | None = option("model folder of train_entities", None)
-    input: str | None = option("features table to score with --model", None)
+    input: str | None = option("features table to score; of frames for a model of frames", None)
     predictions: str | None = option(
         "predictions table, instead of --model and --input; for mAP, what --top-k of predict cut "
         "off counts as not predicted",
@@ -68,10 +69,10 @@ def _evaluate(run: Run, config: Config) -> Evaluation:
         with step("evaluate predictions"):
             table = read_table(run.spark, config.predictions)
             return evaluate_predictions(table, entities=entities)
-    check_same_whitening(str(config.input), str(config.model))
-    features = read_table(run.spark, str(config.input))
-    with watch(run.heartbeats, features.count(), "evaluate model") as heartbeats:
-        return evaluate_model(features, str(config.model), entities=entities, heartbeats=heartbeats)
+    source, model = str(config.input), str(config.model)
+    table, total = read_scoring_input(run.spark, source, model), count_videos(run.spark, source)
+    with watch(run.heartbeats, total, "evaluate model") as heartbeats:
+        return evaluate_model(table, model, entities=entities, heartbeats=heartbeats)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whiten and L2-normalise video features (paper §4.2.2).
+"""Whiten video features and, if their whitening says so, make them of length 1 (paper §4.2.2).
 
 reads    --input       videos table (or video-level TFRecord shards)
          --whitening   folder of fit_whitening

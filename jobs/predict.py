@@ -1,7 +1,8 @@
 """Score videos and keep the best entities of each.
 
 reads    --model     model folder of train_entities
-         --input     features table
+         --input     features table; for a model of frames (§4.1.1, Eq. 1), a frames table or a
+                     glob of frame-level TFRecord shards
 writes   --output    predictions table, best first
 logs     n_videos
 
@@ -16,9 +17,9 @@ from yt8m_spark.config import option
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
-from yt8m_spark.spark.provenance import check_same_whitening
 from yt8m_spark.spark.scoring import predict
-from yt8m_spark.spark.tables import read_table
+from yt8m_spark.spark.scoring_input import read_scoring_input
+from yt8m_spark.spark.tables import count_videos, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Config(JobConfig):
     """Score videos and keep the best entities of each."""
 
     model: str = option("model folder of train_entities")
-    input: str = option("features table")
+    input: str = option("features table; frames table or shards for a model of frames")
     top_k: int = option(
         "entities kept for each video; GAP@20 needs 20, mAP to the last digit all", 20
     )
@@ -40,10 +41,10 @@ class Config(JobConfig):
 def main(config: Config) -> JobResult:
     """Read, score, write."""
     with open_run("predict", config, [config.input, config.model]) as run:
-        check_same_whitening(config.input, config.model)
-        features = read_table(run.spark, config.input)
-        with watch(run.heartbeats, features.count(), "score videos") as heartbeats:
-            predictions = predict(features, config.model, config.top_k, heartbeats=heartbeats)
+        table = read_scoring_input(run.spark, config.input, config.model)
+        total = count_videos(run.spark, config.input)
+        with watch(run.heartbeats, total, "score videos") as heartbeats:
+            predictions = predict(table, config.model, config.top_k, heartbeats=heartbeats)
             predictions.write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"predictions": config.output})

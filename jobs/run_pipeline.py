@@ -14,8 +14,10 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from yt8m_spark.config import describe_config, option
+from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
@@ -32,11 +34,19 @@ class Config(TrainingConfig):
 
     train: str = option("glob of TFRecord shards, or table, to train on")
     test: str = option("glob of TFRecord shards, or table, to test on")
-    recipes: tuple[str, ...] = option("<loss>_<statistics>, compared side by side", DEFAULT_RECIPES)
+    recipes: tuple[str, ...] = option(
+        "<loss>_<statistics> or <loss>_frames, compared side by side", DEFAULT_RECIPES
+    )
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
     n_components: int | None = option("PCA components kept (default: all)", None)
+    explained_variance: float | None = option(
+        "instead: keep the fewest components that hold this share of the variance", None
+    )
     ridge: float = option("added to each variance, as a share of the mean one; ours", 1.0)
-    vocabulary: str | None = option("CSV of the entities that labels may name", None)
+    whitening: Literal["pca", "zca", "none"] = option(
+        "components, components rotated back to features, or only the mean subtracted", "pca"
+    )
+    n_frames: int = option("frames of a video that <loss>_frames learns from (§4.1.1)", 20)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -45,21 +55,24 @@ class Config(TrainingConfig):
             raise ValueError("recipes must name at least one")
         for name in self.recipes:
             parse_recipe(name)
-        if not self.ridge >= 0:
-            raise ValueError(f"ridge must be at least 0, got {self.ridge}")
-        if self.n_components is not None and self.n_components < 1:
-            raise ValueError(f"n_components must be at least 1, got {self.n_components}")
+        if self.n_frames < 1:
+            raise ValueError(f"n_frames must be at least 1, got {self.n_frames}")
+        self.options().whitening.check()
 
     def options(self) -> RecipeOptions:
         """What all recipes have in common."""
         return RecipeOptions(
             features=self.features,
-            n_components=self.n_components,
-            ridge=self.ridge,
+            whitening=WhiteningOptions(
+                self.n_components, self.explained_variance, self.ridge, self.whitening
+            ),
             n_experts=self.n_experts,
             training=self.training_options(),
+            shards=self.shards,
+            extras=self.extras,
             block_size=self.block_size,
             vocabulary=self.vocabulary,
+            n_frames=self.n_frames,
         )
 
 

@@ -61,7 +61,7 @@ def run(spark, folder):
 
     features = fitted.stages[1].transform(fitted.stages[0].transform(frames))
     moe = MoEOneVsAll(epochs=1, nExperts=1, workDir=str(folder / "work"))
-    grid = ParamGridBuilder().addGrid(moe.epochs, [1, 3]).build()
+    grid = ParamGridBuilder().addGrid(moe.epochs, [4, 8]).build()
     validator = CrossValidator(
         estimator=moe, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2, seed=1
     )

@@ -22,15 +22,16 @@ from pyspark.sql import DataFrame
 
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.statistics import STATISTICS
-from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.errors import InputError
+from yt8m_spark.positive_weights import positive_weights
 from yt8m_spark.spark.evaluation import evaluate_predictions
-from yt8m_spark.spark.schemas import frame_features, video_features
+from yt8m_spark.spark.schemas import frame_features
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
-from yt8m_spark.spark.training import prepare_shards, train_entities
-from yt8m_spark.spark.whitening import column_widths, fit_columns, normalize_videos, save_whitening
+from yt8m_spark.spark.training import Extras, prepare_shards, train_entities
 from yt8m_spark.stages import FittedStage, Stage, new_folder, stage_param
+from yt8m_spark.whitening_stages import PCAWhitening, PCAWhiteningModel
 
 __all__ = [
     "EntityModel",
@@ -73,66 +74,6 @@ class VideoStatistics(Transformer, Stage):
         return aggregate_videos(dataset, frame_widths(dataset, lists), self.value("statistics"))
 
 
-class PCAWhitening(Estimator["PCAWhiteningModel"], Stage):
-    """Fit PCA whitening of a videos table (paper §4.2.2).
-
-    Parameters
-    ----------
-    inputCols : list of str, optional
-        array<float> columns, set side by side; default all there are.
-    nComponents : int, optional
-        Components kept; default all.
-    ridge : float
-        Added to each variance, as a share of the mean one; default 1.
-    workDir : str, optional
-        Folder for fitted values, on storage that all tasks see.
-    """
-
-    inputCols = stage_param("inputCols", "columns, side by side (default: all there are)", _STRINGS)
-    nComponents = stage_param("nComponents", "components kept (default: all)", _INT)
-    ridge = stage_param("ridge", "added to each variance, as a share of the mean one", _FLOAT)
-    workDir = stage_param("workDir", "folder for fitted values, seen by all tasks", _TEXT)
-
-    def __init__(
-        self,
-        *,
-        inputCols: Sequence[str] | None = None,
-        nComponents: int | None = None,
-        ridge: float | None = None,
-        workDir: str | None = None,
-    ) -> None:
-        super().__init__()
-        self._setDefault(ridge=1.0)
-        self.set_given(
-            {
-                "inputCols": inputCols,
-                "nComponents": nComponents,
-                "ridge": ridge,
-                "workDir": workDir,
-            }
-        )
-
-    def _fit(self, dataset: DataFrame) -> PCAWhiteningModel:
-        columns = self.value("inputCols") or video_features(dataset.schema)
-        whitening, _ = fit_columns(
-            dataset, columns, n_components=self.value("nComponents"), ridge=self.value("ridge")
-        )
-        folder = new_folder(self.value("workDir"))
-        save_whitening(folder, whitening, columns, column_widths(dataset, columns))
-        return PCAWhiteningModel(folder)
-
-
-class PCAWhiteningModel(Model, FittedStage):
-    """Videos table to features table: whitened, then of length 1."""
-
-    def __init__(self, folder: str | None = None) -> None:
-        super().__init__()
-        self.set_given({"path": folder})
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return normalize_videos(dataset, self.folder())
-
-
 class _OneVsAll(Estimator["EntityModel"], Stage):
     """Train one classifier for each entity of a features table (paper §4.3)."""
 
@@ -146,6 +87,7 @@ class _OneVsAll(Estimator["EntityModel"], Stage):
     entities = stage_param("entities", "ids and ranges: 0-199,305 (default: all labels)", _TEXT)
     blockSize = stage_param("blockSize", "entities a task", _INT)
     topK = stage_param("topK", "entities kept for each video", _INT)
+    positiveWeight = stage_param("positiveWeight", "a number, rare, balanced or a CSV file", _TEXT)
     workDir = stage_param("workDir", "folder for models, seen by all tasks", _TEXT)
 
     def __init__(
@@ -167,6 +109,7 @@ class _OneVsAll(Estimator["EntityModel"], Stage):
             batchSize=given.batch_size,
             l2=given.l2,
             seed=given.seed,
+            positiveWeight="rare",
             topK=20,
         )
         self.set_given(
@@ -195,15 +138,21 @@ class _OneVsAll(Estimator["EntityModel"], Stage):
         chosen = self.value("entities")
         folder = new_folder(self.value("workDir"))
         work = f"{folder}.work"
+        data = prepare_shards(dataset, work, seed=options.seed)
+        ids = data.entities if chosen is None else parse_entities(chosen)
+        weights = positive_weights(
+            self.value("positiveWeight"), ids, data.n_positives(ids), data.shards.n_videos
+        )
         train_entities(
             dataset.sparkSession,
-            prepare_shards(dataset, work),
+            data,
             work,
             folder,
             loss=self._loss,
             n_experts=self._n_experts(),
             options=options,
-            entities=None if chosen is None else parse_entities(chosen),
+            entities=ids,
+            extras=Extras(positive_weights=weights),
             block_size=self.value("blockSize"),
         )
         shutil.rmtree(work)

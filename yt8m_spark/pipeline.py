@@ -8,32 +8,30 @@ Stages that recipes share are made once. Everything is laid in one folder:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.core.training_options import TrainingOptions
+from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.progress import step, watch
-from yt8m_spark.recipes import Recipe
+from yt8m_spark.recipes import FRAMES, Recipe
 from yt8m_spark.spark.evaluation import Evaluation
+from yt8m_spark.spark.frame_sampling import frame_options, mark_frames, sample_frames
 from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
-from yt8m_spark.spark.provenance import mark_features, whitening_of
+from yt8m_spark.spark.provenance import mark_features, origin_of
 from yt8m_spark.spark.reports import save_evaluation
 from yt8m_spark.spark.scoring import evaluate_model
-from yt8m_spark.spark.tables import count_videos, read_table
-from yt8m_spark.spark.training import Trained, prepare_shards, train_entities
+from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, read_table
+from yt8m_spark.spark.training import Extras, Trained, TrainingData, prepare_shards, train_entities
 from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
-from yt8m_spark.spark.whitening import (
-    column_widths,
-    fit_columns,
-    normalize_videos,
-    save_whitening,
-)
+from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
 
 __all__ = ["Pipeline", "RecipeOptions"]
 
@@ -44,12 +42,14 @@ class RecipeOptions(NamedTuple):
     """What all recipes of a run have in common."""
 
     features: tuple[str, ...] = ()  # feature lists; all there are if empty
-    n_components: int | None = None
-    ridge: float = 1.0
+    whitening: WhiteningOptions = WhiteningOptions()
     n_experts: int = 2
     training: TrainingOptions = TrainingOptions()
+    shards: str = "float32"  # how training shards store features
+    extras: Callable[[TrainingData], Extras] = lambda _: Extras()
     block_size: int | None = None
     vocabulary: str | None = None
+    n_frames: int = 20  # of a video, for classifiers of frames (§4.1.1)
 
 
 class Pipeline:
@@ -60,6 +60,7 @@ class Pipeline:
         self._folder = Path(folder)
         self._options = options
         self._feature_lists: list[str] = []
+        self._sources: dict[str, str] = {}
 
     def make_videos(self, sources: dict[str, str], recipes: Sequence[Recipe]) -> None:
         """Lay out the videos tables of ``sources``, a pattern each for "train" and "test".
@@ -70,8 +71,13 @@ class Pipeline:
             If a source cannot be read, the two have different features, or they are video-level
             and a recipe needs the frames.
         """
-        statistics = list(dict.fromkeys(s for recipe in recipes for s in recipe.statistics))
-        # Both first: a slip in the second should not wait for the first.
+        of_videos = [recipe.statistics for recipe in recipes if not recipe.of_frames]
+        statistics = list(dict.fromkeys(chain.from_iterable(of_videos))) or ["mean"]
+        self._sources = sources
+        # All first: a slip in the second should not wait for the first.
+        if len(of_videos) < len(recipes):
+            for source in sources.values():
+                self._frames(source)
         planned = {split: self._plan(sources[split], statistics) for split in SPLITS}
         for split, videos in planned.items():
             if videos.lists != planned["train"].lists:
@@ -88,21 +94,23 @@ class Pipeline:
                 videos.write(self._path("videos", split), heartbeats)
 
     def make_features(self, recipe: Recipe) -> float:
-        """Whiten the features of ``recipe``; share of their variance kept."""
+        """Whiten the features of ``recipe``, or sample its frames; share of their variance kept."""
+        if recipe.of_frames:
+            self._sample_frames()
+            return 1.0
         columns = recipe.columns(self._feature_lists)
         whitening_folder = self._path("whitening", recipe.feature_set)
         videos = {split: self._table("videos", split) for split in SPLITS}
         counts = {split: table.count() for split, table in videos.items()}
         with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
-            whitening, _ = fit_columns(
+            whitening, fitted = fit_columns(
                 videos["train"],
                 columns,
-                n_components=self._options.n_components,
-                ridge=self._options.ridge,
+                **self._options.whitening._asdict(),
+                work=self._path("work", "tiles"),
                 heartbeats=heartbeats,
             )
-        widths = column_widths(videos["train"], columns)
-        save_whitening(whitening_folder, whitening, columns, widths)
+        save_whitening(whitening_folder, whitening, columns, fitted.widths)
         for split in SPLITS:
             with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
                 features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)
@@ -114,25 +122,36 @@ class Pipeline:
         """Train the model of ``recipe``."""
         shared = self._path("work", recipe.feature_set)
         features = self._path("features", recipe.feature_set, "train")
-        data = prepare_shards(read_table(self._spark, features), shared)
+        options = self._options
+        data = prepare_shards(
+            self._table("features", recipe.feature_set, "train"),
+            shared,
+            seed=options.training.seed,
+            dtype=options.shards,
+        )
         trained = train_entities(
             self._spark,
             data,
             self._path("work", recipe.name),
             self._path("models", recipe.name),
             loss=recipe.loss,
-            n_experts=self._options.n_experts,
-            options=self._options.training,
-            block_size=self._options.block_size,
-            description={"recipe": recipe.name, "whitening": whitening_of(features)},
+            n_experts=options.n_experts,
+            options=options.training,
+            block_size=options.block_size,
+            extras=options.extras(data),
+            description={"recipe": recipe.name, **origin_of(features)},
         )
         shutil.rmtree(self._path("work", recipe.name))
         return trained
 
     def evaluate(self, recipe: Recipe) -> Evaluation:
         """Evaluate the model of ``recipe`` on the test videos."""
-        test = self._table("features", recipe.feature_set, "test")
-        with self._watch(f"evaluate {recipe.name}", test.count()) as heartbeats:
+        if recipe.of_frames:
+            test, total = self._frames(self._sources["test"]), self._table("videos", "test").count()
+        else:
+            test = self._table("features", recipe.feature_set, "test")
+            total = test.count()
+        with self._watch(f"evaluate {recipe.name}", total) as heartbeats:
             evaluation = evaluate_model(
                 test, self._path("models", recipe.name), heartbeats=heartbeats
             )
@@ -150,6 +169,30 @@ class Pipeline:
     def clean_up(self) -> None:
         """Remove what only training needed."""
         shutil.rmtree(self._path("work"), ignore_errors=True)
+
+    def _sample_frames(self) -> None:
+        """Lay out a features table of random frames of the training videos (§4.1.1)."""
+        options = self._options
+        frames = self._frames(self._sources["train"])
+        chosen = frame_options(
+            frames, options.features, n_frames=options.n_frames, seed=options.training.seed
+        )
+        folder = self._path("features", FRAMES, "train")
+        total = self._table("videos", "train").count()
+        with self._watch("train: frames", total) as heartbeats:
+            sample_frames(frames, chosen, heartbeats=heartbeats).write.parquet(folder)
+        mark_frames(folder, chosen)
+
+    def _frames(self, source: str) -> DataFrame:
+        """Frames table of ``source``; refuses one that has none."""
+        frames = read_input(self._spark, source, level="frame", vocabulary=self._options.vocabulary)
+        if not is_frames_table(frames):
+            raise InputError(
+                "a recipe on frames needs frame-level records",
+                where=source,
+                found=f"columns {', '.join(frames.columns)}",
+            )
+        return frames
 
     def _plan(self, source: str, statistics: Sequence[str]) -> PlannedVideos:
         options = self._options

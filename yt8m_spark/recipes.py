@@ -8,13 +8,15 @@ from typing import NamedTuple
 from yt8m_spark.core.losses import LOSSES
 from yt8m_spark.core.statistic_names import STATISTICS, is_statistic
 
-__all__ = ["DEFAULT_RECIPES", "Recipe", "parse_recipe"]
+__all__ = ["DEFAULT_RECIPES", "FRAMES", "Recipe", "parse_recipe"]
+
+FRAMES = "frames"  # in place of statistics: a classifier of single frames, averaged (§4.1.1)
 
 DEFAULT_RECIPES = ("hinge_mean", "logistic_mean", "moe_mean", "moe_mean_std_top5")
 
 
 class Recipe(NamedTuple):
-    """One classifier family on some statistics of the frames."""
+    """One classifier family on some statistics of the frames, or on the frames themselves."""
 
     name: str
     loss: str
@@ -25,13 +27,18 @@ class Recipe(NamedTuple):
         """Name of its features, which recipes share: ``mean_std_top5``."""
         return "_".join(self.statistics)
 
+    @property
+    def of_frames(self) -> bool:
+        """Whether it classifies single frames and averages their scores (§4.1.1, Eq. 1)."""
+        return self.statistics == (FRAMES,)
+
     def columns(self, feature_lists: Sequence[str]) -> list[str]:
         """Columns of a videos table that it reads, side by side."""
         return [f"{s}_{name}" for s in self.statistics for name in feature_lists]
 
 
 def parse_recipe(name: str) -> Recipe:
-    """Recipe of a name such as ``moe_mean_std_top5``: a loss, then statistics.
+    """Recipe of a name such as ``moe_mean_std_top5``: a loss, then statistics or "frames".
 
     Raises
     ------
@@ -40,9 +47,10 @@ def parse_recipe(name: str) -> Recipe:
     """
     loss, *statistics = name.split("_")
     distinct = len(set(statistics)) == len(statistics) > 0
-    if loss not in LOSSES or not all(map(is_statistic, statistics)) or not distinct:
+    known = statistics == [FRAMES] or all(map(is_statistic, statistics))
+    if loss not in LOSSES or not known or not distinct:
         raise ValueError(
-            f"a recipe is one of {'/'.join(LOSSES)}, then any of {'/'.join(STATISTICS)}, "
-            f"as in {DEFAULT_RECIPES[-1]}; got {name!r}"
+            f"a recipe is one of {'/'.join(LOSSES)}, then {FRAMES} or any of "
+            f"{'/'.join(STATISTICS)}, as in {DEFAULT_RECIPES[-1]}; got {name!r}"
         )
     return Recipe(name, loss, tuple(statistics))

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,12 @@ class TrackedRun:
         """Log named figures."""
         now = int(time.time() * 1000)
         figures = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        self.client.log_batch(self.run_id, metrics=figures)
+
+    def log_curve(self, name: str, values: Sequence[float]) -> None:
+        """Log figure ``name`` as it was after each pass, counted from 1."""
+        now = int(time.time() * 1000)
+        figures = [Metric(name, float(v), now, step) for step, v in enumerate(values, start=1)]
         self.client.log_batch(self.run_id, metrics=figures)
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:

@@ -2,43 +2,154 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal
 
-from yt8m_spark.config import option
-from yt8m_spark.core.training import TrainingOptions
-from yt8m_spark.run import JobConfig
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["TrainingConfig"]
+from yt8m_spark.config import describe_config, option
+from yt8m_spark.core.training_options import TrainingOptions
+from yt8m_spark.formats.vocabulary import read_vocabulary
+from yt8m_spark.positive_weights import check_positive_weights, positive_weights
+from yt8m_spark.run import JobConfig, Run
+from yt8m_spark.spark.provenance import table_stamp
+from yt8m_spark.spark.shards import local_cache_for
+from yt8m_spark.spark.tables import read_codes, read_table
+from yt8m_spark.spark.training import Extras, TrainingData, prepare_shards
+
+__all__ = ["MapperConfig", "TrainingConfig", "lay_out", "settings_of"]
+
+_GIVEN = TrainingOptions()
+
+# What has no say in the weights, and so may change when a training is resumed.
+_FREE = {
+    "output",
+    "overwrite",
+    "resume",
+    "tracking_uri",
+    "experiment",
+    "cache",
+    "device",
+    "checkpoint_seconds",
+    "log_model",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(JobConfig):
-    """How one-vs-all classifiers are trained: the paper's values where it gives them."""
+class MapperConfig(JobConfig):
+    """How mappers work, whatever the hyper-parameters that a search may vary."""
 
-    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
-    learning_rate: float = option("of AdaGrad (§4.3)", 1.0)
-    batch_size: int = option("videos of a mini-batch (§4.3)", 32)
-    epochs: int = option("passes over the videos; ours", 5)
-    l2: float = option("weight of ½|w|² in the loss; ours", 1e-5)
-    initial_accumulator: float = option("where AdaGrad's sum of squares starts; ours", 1e-8)
-    seed: int = option("of the order of videos and of first weights", 0)
-    block_size: int | None = option("entities a task (default: a sixteenth, 16 to 256)", None)
+    epochs: int = option("passes over the videos; ours", _GIVEN.n_epochs)
+    initial_accumulator: float = option(
+        "where AdaGrad's sum of squares starts at least; ours", _GIVEN.initial_accumulator
+    )
+    accumulator_videos: float = option(
+        "AdaGrad's sums start as if so many videos had been seen; ours",
+        _GIVEN.accumulator_videos,
+    )
+    seed: int = option("of the order of videos and of first weights", _GIVEN.seed)
+    average: float = option(
+        "last share of the passes over which weights are averaged; ours", _GIVEN.average
+    )
+    prior_bias: bool = option(
+        "start each bias at the log-odds of its entity; ours", _GIVEN.prior_bias
+    )
+    moe_initial_std: float = option(
+        "spread of a mixture's first weights; ours", _GIVEN.moe_initial_std
+    )
+    positive_weight: str = option(
+        "what a positive counts: a number, rare, balanced, or a CSV of entity,weight; ours", "rare"
+    )
+    tolerance: float = option(
+        "stop an entity whose loss falls by less than this share in a pass; 0: none",
+        _GIVEN.tolerance,
+    )
+    negative_rate: float = option(
+        "share of the videos without a label of the block that it looks at, weighted to make up",
+        _GIVEN.negative_rate,
+    )
+    block_size: int | None = option("entities a task (default: by cache, memory and slots)", None)
+    shards: Literal["float32", "float16", "uint8"] = option(
+        "how training shards store features", "float32"
+    )
+    cache: str = option("folder of a local disk for copies of the shards; auto, none", "auto")
+    device: Literal["auto", "cpu", "cuda", "torch-cpu"] = option("where tasks compute", "auto")
+    checkpoint_seconds: float = option("a lost task loses at most so much work", 60.0)
+    vocabulary: str | None = option("CSV of the entities that labels may name", None)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("epochs", "n_experts", "block_size"):
+        for name in ("epochs", "block_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        check_positive_weights(self.positive_weight)
+        if not self.checkpoint_seconds > 0:
+            raise ValueError(f"checkpoint_seconds must be above 0, got {self.checkpoint_seconds}")
         self.training_options()
 
     def training_options(self) -> TrainingOptions:
-        """Hyper-parameters of the mapper."""
+        """Hyper-parameters of the mapper; those that this job has no option for, as they are."""
+        given = {f.name for f in fields(TrainingOptions)} & {f.name for f in fields(self)}
         return TrainingOptions(
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            n_epochs=self.epochs,
-            l2=self.l2,
-            initial_accumulator=self.initial_accumulator,
-            seed=self.seed,
+            n_epochs=self.epochs, **{name: getattr(self, name) for name in given}
         )
+
+    def extras(self, data: TrainingData, entities: NDArray[np.int64] | None = None) -> Extras:
+        """Where and how tasks work on ``data``, for ``entities`` (default: all labels)."""
+        ids = data.entities if entities is None else entities
+        n_videos, folder = data.shards.n_videos, data.shards.folder
+        automatic = local_cache_for(folder) if self.cache == "auto" else self.cache
+        return Extras(
+            positive_weights=positive_weights(
+                self.positive_weight, ids, data.n_positives(ids), n_videos
+            ),
+            device=self.device,
+            cache=None if self.cache == "none" else automatic,
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(MapperConfig):
+    """How one-vs-all classifiers are trained: the paper's values where it gives them."""
+
+    n_experts: int = option("experts of a mixture, H (§4.3.3)", 2)
+    learning_rate: float = option("of AdaGrad (§4.3 has 1.0)", _GIVEN.learning_rate)
+    batch_size: int = option("videos of a mini-batch (§4.3)", _GIVEN.batch_size)
+    l2: float = option("weight of ½|w|² in the loss; ours", _GIVEN.l2)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        super().__post_init__()
+        if self.n_experts < 1:
+            raise ValueError(f"n_experts must be at least 1, got {self.n_experts}")
+
+
+def lay_out(run: Run, config: MapperConfig, features: str, work: str) -> TrainingData:
+    """Training shards of the features table at ``features`` in the folder ``work``."""
+    table, codebook = read_table(run.spark, features), None
+    if config.shards == "uint8":  # codes stay what they are
+        table, codebook = read_codes(run.spark, features)
+    return prepare_shards(
+        table,
+        work,
+        seed=config.seed,
+        dtype=config.shards,
+        codebook=codebook,
+        vocabulary=read_vocabulary(config.vocabulary).entities if config.vocabulary else None,
+    )
+
+
+def settings_of(
+    config: MapperConfig, tables: Mapping[str, str], free: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """All that decides about a training, by the names that users know, for `work_folder`.
+
+    ``tables`` are the paths of its inputs by their flags; options in ``free`` decide nothing.
+    """
+    named = describe_config(config).items()
+    settings = {f"--{k.replace('_', '-')}": v for k, v in named if k not in _FREE | free}
+    return settings | {f"the table of {flag}": table_stamp(p) for flag, p in tables.items()}

@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
 
-from yt8m_spark.core.frame_pca import FramePca, ReluSpace, apply_frame_pca, invert_frame_pca
+from yt8m_spark.core.frame_pca import (
+    FrameCoder,
+    FramePca,
+    ReluSpace,
+    apply_frame_pca,
+    fit_frame_pca,
+    invert_frame_pca,
+)
+from yt8m_spark.core.moments import moments_of
 from yt8m_spark.core.quantization import dequantize, quantize
 
 
@@ -72,11 +81,51 @@ def test_activations_of_no_frames_are_none():
     assert_array_equal(found, np.empty((0, 5)))
 
 
+def make_activations(n=2000, m=12, seed=0):
+    rng = np.random.default_rng(seed)
+    scaled = rng.normal(size=(n, m)) * np.geomspace(2, 0.2, m)
+    return np.maximum(scaled @ np.linalg.qr(rng.normal(size=(m, m)))[0] + 1, 0).astype(np.float32)
+
+
+def test_fitted_components_are_scikit_learns():
+    frames = make_activations()
+    pairs = fit_frame_pca(moments_of(frames), 5)
+    expected = PCA(5).fit(frames.astype(np.float64))
+    assert_allclose(np.abs(pairs.vectors), np.abs(expected.components_), atol=1e-4)
+    n = len(frames)  # scikit-learn divides by n - 1
+    assert_allclose(pairs.values, expected.explained_variance_ * (n - 1) / n, rtol=1e-5)
+    assert len(pairs.spectrum) == 12
+
+
+def test_codes_are_those_of_the_release_s_writer():
+    frames = make_activations(1500)
+    pairs = fit_frame_pca(moments_of(frames), 5)
+    scale = np.sqrt(pairs.values + 1e-4)
+    pca = FramePca(frames.mean(axis=0), pairs.vectors, scale)
+    exact = (frames - pca.mean.astype(np.float64)) @ pairs.vectors.T / scale
+    found = FrameCoder(pca).codes(frames)
+    expected = quantize(exact)
+    assert found.dtype == np.uint8
+    # A value within float32 rounding of a threshold may get the code beside.
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert (found != expected).mean() < 1e-3
+
+
+def test_a_fit_that_cannot_be_is_refused():
+    moments = moments_of(make_activations())
+    with pytest.raises(ValueError, match="1 to 12, got 13"):
+        fit_frame_pca(moments, 13)
+    with pytest.raises(ValueError, match="do not vary over 3 frames"):
+        fit_frame_pca(moments_of(np.ones((3, 2), np.float32)), 1)
+
+
 @pytest.mark.parametrize("width", [3, 8])
 def test_another_width_is_refused(width):
     pca, rows = make_pca(4, 9), np.zeros((2, width))
     with pytest.raises(ValueError, match=rf"frames must be \(F, 9\), got \(2, {width}\)"):
         apply_frame_pca(rows, pca)
+    with pytest.raises(ValueError, match=rf"frames must be \(F, 9\), got \(2, {width}\)"):
+        FrameCoder(pca).codes(rows)
     with pytest.raises(ValueError, match=rf"components must be \(F, 4\), got \(2, {width}\)"):
         invert_frame_pca(rows, pca)
     with pytest.raises(ValueError, match=rf"codes must be \(F, 4\), got \(2, {width}\)"):

@@ -196,7 +196,7 @@ def test_a_stopped_training_is_resumed_where_it_was(job, video_shards, tmp_path,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("yt8m_spark.spark.training._gather_model", stop)
+        patch.setattr("yt8m_spark.spark.training.gather_model", stop)
         stopped = job("train_entities", *arguments, "--output", "model")
         assert stopped.status == 130
         assert "--resume" in stopped.stderr

@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
-from yt8m_spark.spark.moments import column_moments
+from yt8m_spark.spark.moments import column_means, column_moments, fits_one_state
 
 SCHEMA = "x array<float>, y array<float>"
 
@@ -25,6 +25,14 @@ def make_table(spark, x, y, n_partitions=2):
     return spark.createDataFrame(rows, SCHEMA).repartition(n_partitions)
 
 
+def assert_covariance(moments, rows):
+    """Equal to NumPy's but for float32 products: see tests/core/test_moments.py."""
+    expected = np.cov(rows.T.astype(np.float64), bias=True)
+    deviations = np.sqrt(np.diag(expected))
+    errors = np.abs(moments.covariance - expected) / np.outer(deviations, deviations)
+    assert errors.max() < 16 * 2.0**-23
+
+
 def failure(call):
     with pytest.raises((InputError, PySparkException)) as caught:
         call()
@@ -38,7 +46,7 @@ def test_moments_are_numpys_whatever_the_partitions(spark, n_partitions):
     both = np.concatenate([x, y], axis=1).astype(np.float64)
     assert moments.n == 11
     assert_allclose(moments.mean, both.mean(axis=0), rtol=1e-12)
-    assert_allclose(moments.covariance, np.cov(both.T, bias=True), rtol=1e-9, atol=1e-12)
+    assert_covariance(moments, both)
 
 
 def test_row_order_changes_nothing_but_rounding(spark):
@@ -46,7 +54,34 @@ def test_row_order_changes_nothing_but_rounding(spark):
     order = np.random.default_rng(0).permutation(len(x))
     one = column_moments(make_table(spark, x, y, 3), ["x"])
     other = column_moments(make_table(spark, x[order], y, 3), ["x"])
-    assert_allclose(other.scatter, one.scatter, rtol=1e-9)
+    assert_covariance(one, x)
+    assert_covariance(other, x)
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3, 14])
+def test_means_alone_are_numpys(spark, n_partitions):
+    x, y = make_rows(11)
+    n, mean = column_means(make_table(spark, x, y, n_partitions), ["x", "y"])
+    assert n == 11
+    both = np.concatenate([x, y], axis=1)
+    assert_allclose(mean, both.mean(axis=0, dtype=np.float64), rtol=1e-13)
+
+
+def test_means_of_no_rows_are_refused(spark):
+    message = failure(lambda: column_means(spark.createDataFrame([], SCHEMA), ["x"]))
+    assert message == "no rows to take moments of in column x"
+
+
+def test_values_that_overflow_fail_the_task_with_the_column(spark):
+    table = spark.createDataFrame([([1e30, 1.0], [0.0]), ([-1e30, 2.0], [0.0])], SCHEMA)
+    message = failure(lambda: column_moments(table.coalesce(1), ["x"]))
+    assert message == "feature 0 is too large to be squared in float32 in column x"
+
+
+def test_which_widths_are_one_state():
+    # An eighth of 512 MiB holds 8 D^2 bytes up to D = 2,896.
+    assert fits_one_state(2896, 512 << 20)
+    assert not fits_one_state(2897, 512 << 20)
 
 
 def test_columns_stand_side_by_side_in_the_order_asked(spark):
@@ -63,7 +98,7 @@ def test_batches_of_one_partition_are_merged(spark):
     finally:
         spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
     assert moments.n == 40
-    assert_allclose(moments.covariance, np.cov(x.T.astype(float), bias=True), rtol=1e-9)
+    assert_covariance(moments, x)
 
 
 def test_a_table_without_rows_is_refused(spark):

@@ -1,43 +1,34 @@
-"""Predictions of a model against brute force. Metrics are tested in test_evaluation.py."""
+"""Predictions of a model against brute force. Metrics are tested in test_evaluation.py.
 
-import json
+Blocks and ties: tests/core/test_scoring.py. Folders: tests/test_scorer.py. Models of frames:
+test_scoring_frames.py.
+"""
+
 from itertools import count
 
 import numpy as np
 import pytest
+from model_files import probabilities, random_model, write_model
 from numpy.testing import assert_allclose
 from pyspark.errors import PySparkException
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import StructType
-from scipy.special import expit, softmax
 
-from yt8m_spark.core.training import BlockState
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
-from yt8m_spark.spark.models import TrainedBlock, write_block
+from yt8m_spark.spark import scoring
 from yt8m_spark.spark.schemas import FEATURES, PREDICTIONS
-from yt8m_spark.spark.scoring import evaluate_model, predict
+from yt8m_spark.spark.scoring import evaluate_model, predict, scorable
 
 D = 4
 ENTITIES = [3, 8, 21, 22, 50, 70]
 
 
-def write_model(folder, weights, loss="logistic", n_experts=2):
-    """Model of ``weights`` (R, E, D + 1) in two blocks, the later entities first."""
-    halves = [slice(3, None), slice(0, 3)]
-    for i, half in enumerate(halves):
-        state = BlockState(weights[:, half], weights[:, half])
-        entities = np.array(ENTITIES[half])
-        block = TrainedBlock(entities, entities, state, np.zeros((1, len(entities))))
-        write_block(folder / "entities" / f"block-{i:05d}.parquet", block, loss)
-    described = {"loss": loss, "n_experts": n_experts, "n_features": D, "n_entities": 6}
-    (folder / "model.json").write_text(json.dumps(described))
-    return str(folder)
-
-
-def random_weights(n_rows=1, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n_rows, len(ENTITIES), D + 1)).astype(np.float32)
+def make_model(folder, loss="logistic", n_experts=2, seed=0, **changes):
+    """Folder, weights (R, E, D) and biases (R, E) of a model in two files."""
+    weights, bias = random_model(2 * n_experts if loss == "moe" else 1, len(ENTITIES), D, seed)
+    more = {"loss": loss, "n_experts": n_experts, "n_files": 2, **changes}
+    return write_model(folder, weights, bias, ENTITIES, **more), weights, bias
 
 
 def make_videos(n=40, seed=1):
@@ -51,18 +42,10 @@ def make_table(spark, videos, n_partitions=2):
     return spark.createDataFrame(videos, FEATURES).repartition(n_partitions)
 
 
-def brute_force(videos, weights, loss):
-    """Score of each video (row) and entity (column), one at a time, by the paper's formulas."""
-    scores = np.empty((len(videos), len(ENTITIES)))
-    for v, (_, _, features) in enumerate(videos):
-        for e in range(len(ENTITIES)):
-            z = weights[:, e].astype(np.float64) @ [*features, 1]
-            if loss == "moe":
-                gates = softmax([*z[: len(z) // 2], 0])  # the last is the dummy state
-                scores[v, e] = gates[:-1] @ expit(z[len(z) // 2 :])
-            else:
-                scores[v, e] = expit(z[0])
-    return scores
+def brute_force(videos, weights, bias, loss="logistic"):
+    """Score of each video (row) and entity (column), by the paper's formulas."""
+    features = np.array([features for _, _, features in videos], dtype=np.float32)
+    return probabilities(features, weights, bias, loss)
 
 
 def collected(predictions):
@@ -80,17 +63,17 @@ def failure(call):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A logistic model of random weights."""
-    return write_model(tmp_path_factory.mktemp("model"), random_weights())
+    return make_model(tmp_path_factory.mktemp("model"))[0]
 
 
 @pytest.mark.parametrize(
-    ("loss", "n_rows", "n_partitions"),
-    [("logistic", 1, 1), ("hinge", 1, 3), ("moe", 4, 2), ("moe", 6, 14)],  # of 14, some are empty
+    ("loss", "n_experts", "n_partitions"),
+    [("logistic", 1, 1), ("hinge", 1, 3), ("moe", 2, 2), ("moe", 3, 14)],  # of 14, some are empty
 )
-def test_scores_equal_brute_force_best_first(spark, tmp_path, loss, n_rows, n_partitions):
-    weights, videos = random_weights(n_rows), make_videos(11)
-    folder = write_model(tmp_path, weights, loss, n_experts=n_rows // 2)
-    expected = brute_force(videos, weights, loss)
+def test_scores_equal_brute_force_best_first(spark, tmp_path, loss, n_experts, n_partitions):
+    videos = make_videos(11)
+    folder, weights, bias = make_model(tmp_path, loss, n_experts)
+    expected = brute_force(videos, weights, bias, loss)
     predictions = predict(make_table(spark, videos, n_partitions), folder, 3)
     assert predictions.schema == PREDICTIONS
     found = collected(predictions)
@@ -112,15 +95,15 @@ def test_predictions_depend_neither_on_partitions_nor_on_row_order(spark, model)
 def test_a_partition_of_more_videos_than_are_scored_at_once_is_whole(spark, model):
     videos = make_videos(2100)
     found = collected(predict(make_table(spark, videos, 1), model, 1))
-    expected = brute_force(videos, random_weights(), "logistic")
+    expected = brute_force(videos, *random_model(1, len(ENTITIES), D))
     assert [row[0] for row in found] == [video[0] for video in videos]
     assert_allclose([row[3][0] for row in found], expected.max(axis=1), rtol=1e-5)
 
 
 def test_ties_go_to_the_smaller_entity_id(spark, tmp_path):
-    weights = np.zeros((1, 6, D + 1), np.float32)
-    weights[0, [1, 4], -1] = np.log(3)  # 8 and 50 score 3/4, the others 1/2
-    folder = write_model(tmp_path, weights)
+    bias = np.zeros((1, 6), np.float32)
+    bias[0, [1, 4]] = np.log(3)  # 8 and 50 score 3/4, the others 1/2
+    folder = write_model(tmp_path, np.zeros((1, 6, D), np.float32), bias, ENTITIES)
     row = predict(make_table(spark, make_videos(1)), folder, 5).first()
     assert row.entities == [8, 50, 3, 21, 22]
     assert_allclose(row.scores, [3 / 4, 3 / 4, 1 / 2, 1 / 2, 1 / 2], rtol=1e-6)
@@ -143,16 +126,16 @@ def test_vectors_and_doubles_are_scored_alike(spark, model):
 
 def test_a_model_written_over_another_is_read_anew_by_workers(spark, tmp_path):
     table = make_table(spark, make_videos(1), 1)
-    bias = np.zeros((1, 6, D + 1), np.float32)
     found = []
     for entity in (2, 4):
-        bias[0, :, -1] = np.arange(6) == entity
-        found.append(predict(table, write_model(tmp_path, bias), 1).first().entities)
+        bias = (np.arange(6) == entity).astype(np.float32)[None]
+        folder = write_model(tmp_path, np.zeros((1, 6, D), np.float32), bias, ENTITIES)
+        found.append(predict(table, folder, 1).first().entities)
     assert found == [[21], [50]]
 
 
 def test_a_model_named_relatively_is_found_by_tasks(spark, tmp_path, monkeypatch):
-    write_model(tmp_path, random_weights())
+    make_model(tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     table = make_table(spark, make_videos(2))
     assert len(predict(table, tmp_path.name).collect()) == 2
@@ -206,7 +189,7 @@ def test_no_predictions_at_all_are_refused(spark, model):
 @pytest.mark.parametrize("entities", [None, [3, 22, 70]])
 def test_an_evaluation_is_that_of_the_brute_force_scores(spark, model, entities):
     videos = make_videos()
-    scores = brute_force(videos, random_weights(), "logistic")
+    scores = brute_force(videos, *random_model(1, len(ENTITIES), D))
     columns = [i for i, e in enumerate(ENTITIES) if entities is None or e in entities]
     hits, recalls, n_labelled = 0, 0.0, count()
     for (_, labels, _), row in zip(videos, scores, strict=True):
@@ -221,3 +204,19 @@ def test_an_evaluation_is_that_of_the_brute_force_scores(spark, model, entities)
     assert (found.n_videos, found.n_labelled_videos) == (40, n)
     assert_allclose(found.metrics["hit_at_1"], hits / n)
     assert_allclose(found.metrics["perr"], recalls / n)
+
+
+def test_a_model_is_checked_without_reading_its_weights(spark, model, monkeypatch):
+    def refuse(_folder):
+        raise AssertionError("the driver read the weights")
+
+    monkeypatch.setattr(scoring, "load_scorer", refuse)
+    assert scorable(make_table(spark, make_videos(1)), model).columns == FEATURES.names
+
+
+def test_features_too_large_to_score_are_told_of(spark, tmp_path):
+    weights = np.zeros((1, 6, D), np.float32)
+    weights[:, :, :2] = 2, -2
+    folder = write_model(tmp_path, weights, np.zeros((1, 6)), ENTITIES)
+    table = make_table(spark, [("v", [], [3e38, 3e38, 0.0, 0.0])])  # inf - inf
+    assert "score is not a number" in failure(predict(table, folder).collect)

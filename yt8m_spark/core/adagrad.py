@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
+
+from yt8m_spark.core.arrays import add_scaled, namespace
 
 __all__ = ["adagrad_update"]
 
 
 def adagrad_update(
-    weights: NDArray[np.float32],
-    accumulator: NDArray[np.float32],
-    gradient: NDArray[np.float32],
-    learning_rate: float,
+    weights: Any, accumulator: Any, gradient: Any, learning_rate: float, scratch: Any = None
 ) -> None:
-    """Move ``weights`` against ``gradient``; all of one shape, all changed in place.
+    """Move ``weights`` against ``gradient``; contiguous float32 of one shape, changed in place.
 
         accumulator += gradient²
         weights     -= learning_rate · gradient / sqrt(accumulator)
 
-    The accumulator must start above 0. ``gradient`` is used up as scratch: a block's arrays fill
-    the cache, and another of the same size would push one of them out.
+    The accumulator must start above 0. ``gradient`` is used up, and ``scratch``, of its shape,
+    spares making an array at each step. Arrays are NumPy's or torch's (`core.arrays`).
     """
-    # The step is g / sqrt(a); squaring into the accumulator needs one scratch array in all.
-    scratch = np.square(gradient)
+    xp = namespace(weights)
+    scratch = xp.empty_like(gradient) if scratch is None else scratch
+    xp.square(gradient, out=scratch)
     accumulator += scratch
-    np.sqrt(accumulator, out=scratch)
-    np.divide(gradient, scratch, out=gradient)
-    gradient *= np.float32(learning_rate)
-    weights -= gradient
+    xp.sqrt(accumulator, out=scratch)
+    xp.divide(gradient, scratch, out=gradient)
+    add_scaled(weights, gradient, -learning_rate)

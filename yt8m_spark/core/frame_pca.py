@@ -10,10 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from yt8m_spark.core.eigenpairs import Eigenpairs, dense_eigenpairs
 from yt8m_spark.core.levels import LevelTable
-from yt8m_spark.core.quantization import LEVELS
+from yt8m_spark.core.moments import Moments
+from yt8m_spark.core.quantization import LEVELS, quantize
+from yt8m_spark.core.scratch import scratch_array
 
-__all__ = ["FramePca", "ReluSpace", "apply_frame_pca", "invert_frame_pca"]
+__all__ = [
+    "FrameCoder",
+    "FramePca",
+    "ReluSpace",
+    "apply_frame_pca",
+    "fit_frame_pca",
+    "invert_frame_pca",
+]
+
+# Frames that are centred, multiplied and coded at once, so that they stay in the cache.
+_FRAMES_AT_ONCE = 512
 
 
 class FramePca(NamedTuple):
@@ -22,6 +35,31 @@ class FramePca(NamedTuple):
     mean: NDArray[np.float32]  # (M,)
     components: NDArray[np.float32]  # (D, M), orthonormal rows
     scale: NDArray[np.float32]  # (D,), what a whitened component was divided by
+
+
+def fit_frame_pca(moments: Moments, n_components: int) -> Eigenpairs:
+    """Components of the frames that ``moments`` hold, for the files of `read_frame_pca`.
+
+    Paper: §3.3, "PCA (+ whitening)" over the frames of the training videos.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all frames, M wide.
+    n_components : int
+        D, 1 to M; the paper keeps 1,024 of 2,048.
+
+    Raises
+    ------
+    ValueError
+        If ``n_components`` is out of range or the frames do not vary.
+    """
+    width = len(moments.mean)
+    if not 1 <= n_components <= width:
+        raise ValueError(f"n_components must be 1 to {width}, got {n_components}")
+    if not np.trace(moments.scatter) > 0:
+        raise ValueError(f"activations do not vary over {moments.n} frames; nothing to project")
+    return dense_eigenpairs(moments, n_components)
 
 
 def apply_frame_pca(frames: NDArray[np.floating], pca: FramePca) -> NDArray[np.float32]:
@@ -50,6 +88,45 @@ def invert_frame_pca(components: NDArray[np.floating], pca: FramePca) -> NDArray
     _check_width(components, len(pca.components), "components")
     unscaled = np.asarray(components, dtype=np.float64) * pca.scale
     return (unscaled @ np.asarray(pca.components, np.float64) + pca.mean).astype(np.float32)
+
+
+class FrameCoder:
+    """From ReLU activations to 8-bit codes, as the release has them: one product, in float32.
+
+    Paper: §3.3 (PCA and whitening, then one byte a coefficient).
+    """
+
+    def __init__(self, pca: FramePca) -> None:
+        self._mean = np.asarray(pca.mean, np.float32)
+        scaled = np.asarray(pca.components, np.float64) / np.asarray(pca.scale)[:, None]
+        self._matrix = np.ascontiguousarray(scaled.T, dtype=np.float32)  # (M, D)
+
+    @property
+    def width(self) -> int:
+        """D, the width of the codes."""
+        return int(self._matrix.shape[1])
+
+    @property
+    def n_activations(self) -> int:
+        """M, the width of what it codes."""
+        return len(self._mean)
+
+    def codes(self, frames: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Codes (F, D) of activations ``frames`` (F, M).
+
+        Raises
+        ------
+        ValueError
+            If the PCA has another M.
+        """
+        _check_width(frames, self.n_activations, "frames")
+        codes = np.empty((len(frames), self.width), np.uint8)
+        for start in range(0, len(frames), _FRAMES_AT_ONCE):
+            some = frames[start : start + _FRAMES_AT_ONCE]
+            centred = scratch_array("frame_pca.centred", some.shape, np.float32)
+            np.subtract(some, self._mean, out=centred)
+            codes[start : start + len(some)] = quantize(centred @ self._matrix)
+        return codes
 
 
 class ReluSpace:

@@ -1,23 +1,20 @@
 """The three classifier families of paper §4.3: logistic, hinge (SVM) and mixture of experts.
 
 Axes: B videos of a mini-batch, R weight vectors an entity (1; MoE 2H), E entities of a block.
-A family is three functions of the logits ``z`` (B, R, E) that its weights give.
+A family is three functions of the logits ``z`` (B, R, E) that its weights give, and where its
+biases start. Arrays are NumPy's or torch's (`core.arrays`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
-
+from yt8m_spark.core.arrays import namespace
 from yt8m_spark.core.moe import moe_logit_gradient, moe_loss, moe_probability
+from yt8m_spark.core.sigmoid import sigmoid, softplus
 
 __all__ = ["LOSSES", "LossFamily", "loss_family"]
-
-Floats = NDArray[np.floating]
 
 HINGE_MARGIN = 1.0  # b of §4.3.2
 
@@ -27,9 +24,14 @@ class LossFamily(NamedTuple):
 
     name: str
     n_rows: int  # R
-    loss: Callable[[Floats, Floats], Floats]  # z, y -> (B, E), not averaged
-    logit_gradient: Callable[[Floats, Floats], Floats]  # z, y -> (B, R, E), not averaged
-    score: Callable[[Floats], Floats]  # z -> (B, E), in [0, 1]
+    loss: Callable[[Any, Any], Any]  # z, y -> (B, E), not averaged
+    logit_gradient: Callable[[Any, Any], Any]  # z, y -> (B, R, E), not averaged; uses z up
+    score: Callable[[Any], Any]  # z -> (B, E), in [0, 1]
+
+    @property
+    def n_experts(self) -> int:
+        """H; 1 for a family that is no mixture."""
+        return max(self.n_rows // 2, 1)
 
 
 def loss_family(name: str, n_experts: int = 2) -> LossFamily:
@@ -54,30 +56,32 @@ def loss_family(name: str, n_experts: int = 2) -> LossFamily:
 LOSSES = ("logistic", "hinge", "moe")
 
 
-def _logistic_loss(z: Floats, y: Floats) -> Floats:
+def _logistic_loss(z: Any, y: Any) -> Any:
     """-log sigmoid(z) for a label, -log(1 - sigmoid(z)) for none (§4.3.1)."""
-    return np.asarray(np.logaddexp(0, z[:, 0]) - y * z[:, 0])
+    return softplus(z[:, 0]) - y * z[:, 0]
 
 
-def _logistic_gradient(z: Floats, y: Floats) -> Floats:
-    return np.asarray(expit(z) - y[:, None])
+def _logistic_gradient(z: Any, y: Any) -> Any:
+    gradient = sigmoid(z, out=z)
+    gradient -= y[:, None]
+    return gradient
 
 
-def _logistic_score(z: Floats) -> Floats:
+def _logistic_score(z: Any) -> Any:
     """Sigmoid of the one logit.
 
     The paper does not say how an SVM's margin becomes a score in [0, 1]; ours is the sigmoid,
     which keeps the order of videos and, the margin being the same, that of entities.
     """
-    return np.asarray(expit(z[:, 0]))
+    return sigmoid(z[:, 0])
 
 
-def _hinge_loss(z: Floats, y: Floats) -> Floats:
+def _hinge_loss(z: Any, y: Any) -> Any:
     """max(0, b - s z) for the signed label s (§4.3.2)."""
-    return np.asarray(np.maximum(0, HINGE_MARGIN - (2 * y - 1) * z[:, 0]))
+    return namespace(z).clip(HINGE_MARGIN - (2 * y - 1) * z[:, 0], 0, None)
 
 
-def _hinge_gradient(z: Floats, y: Floats) -> Floats:
+def _hinge_gradient(z: Any, y: Any) -> Any:
     """-s inside the margin, 0 outside; at the corner, where both are subgradients, 0."""
     sign = (2 * y - 1)[:, None]
-    return np.where(sign * z < HINGE_MARGIN, -sign, 0).astype(z.dtype)
+    return (sign * z < HINGE_MARGIN) * -sign

@@ -9,31 +9,29 @@ the chain rule's last step, multiplying by x, is another (`core.training`).
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
+from typing import Any
+
+from yt8m_spark.core.arrays import namespace
+from yt8m_spark.core.sigmoid import sigmoid
 
 __all__ = ["moe_logit_gradient", "moe_loss", "moe_probability"]
-
-Floats = NDArray[np.floating]
 
 # Eq. 6-7 divide by p(1 - p); the floor keeps a p that rounds to 0 or 1 from giving 0 / 0.
 PROBABILITY_FLOOR = 1e-7
 
 
-def moe_probability(z: Floats) -> Floats:
+def moe_probability(z: Any) -> Any:
     """p(e|x) of Eq. 5's mixture, (B, E), for logits ``z`` (B, 2H, E)."""
     gate, expert = _activations(z)
-    return np.asarray((gate * expert).sum(axis=1))
+    return (gate * expert).sum(1)
 
 
-def moe_loss(z: Floats, y: Floats) -> Floats:
+def moe_loss(z: Any, y: Any) -> Any:
     """Log-loss (Eq. 5) of each video and entity, (B, E), for labels ``y`` (B, E) of 0 and 1."""
-    p = moe_probability(z).clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return np.asarray(-np.log(np.where(y > 0, p, 1 - p)))
+    return -namespace(z).log(_probability_of_label(moe_probability(z), y))
 
 
-def moe_logit_gradient(z: Floats, y: Floats) -> Floats:
+def moe_logit_gradient(z: Any, y: Any) -> Any:
     """Gradient of each video's log-loss with respect to its logits, (B, 2H, E).
 
     Paper: Eq. 6 (gates) and Eq. 7 (experts), without their last factor x.
@@ -47,20 +45,34 @@ def moe_logit_gradient(z: Floats, y: Floats) -> Floats:
     """
     gate, expert = _activations(z)
     h = gate.shape[1]
-    p = (gate * expert).sum(axis=1).clip(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    error = ((p - y) / (p * (1 - p)))[:, None]  # (B, 1, E)
-    gradient = np.empty_like(z)
-    gradient[:, :h] = error * gate * (expert - p[:, None])  # Eq. 6
-    gradient[:, h:] = error * gate * expert * (1 - expert)  # Eq. 7
+    gradient = namespace(z).empty_like(z)
+    on_gate, on_expert = gradient[:, :h], gradient[:, h:]
+    on_gate[:] = gate * expert
+    p = on_gate.sum(1)
+    # (p - y) / (p (1 - p)) is 1 / (1 - p) for y = 0 and -1 / p for y = 1.
+    error = ((1 - 2 * y) / _probability_of_label(p, y))[:, None]  # (B, 1, E)
+    on_gate *= error
+    on_expert[:] = on_gate * (1 - expert)  # Eq. 7
+    gate *= p[:, None]
+    gate *= error
+    on_gate -= gate  # Eq. 6: error · gate · (expert - p)
     return gradient
 
 
-def _activations(z: Floats) -> tuple[Floats, Floats]:
+def _probability_of_label(p: Any, y: Any) -> Any:
+    """p where ``y`` is 1, 1 - p where it is 0; never 0."""
+    xp = namespace(p)
+    return xp.clip(xp.where(y > 0, p, 1 - p), PROBABILITY_FLOOR, 1)
+
+
+def _activations(z: Any) -> tuple[Any, Any]:
     """p(h|x) and p(y=1|x, h), each (B, H, E)."""
+    xp = namespace(z)
     h = z.shape[1] // 2
     # The dummy state is one more logit, fixed at 0, that never predicts the entity. Shifting by
     # the largest logit, the dummy's among them, keeps the exponentials from overflowing.
-    shift = np.maximum(z[:, :h].max(axis=1, keepdims=True), 0)
-    weight = np.exp(z[:, :h] - shift)
-    gate = weight / (weight.sum(axis=1, keepdims=True) + np.exp(-shift))
-    return gate, expit(z[:, h:])
+    shift = xp.clip(xp.amax(z[:, :h], 1), 0, None)[:, None]
+    gate = z[:, :h] - shift
+    xp.exp(gate, out=gate)
+    gate /= (gate.sum(1) + xp.exp(-shift)[:, 0])[:, None]
+    return gate, sigmoid(z[:, h:])

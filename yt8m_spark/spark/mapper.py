@@ -7,132 +7,121 @@ plan and streams the training shards from there, and leaves its trained block th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, StructType
 
-from yt8m_spark.artifacts import load_json, save_json
-from yt8m_spark.core.losses import loss_family
-from yt8m_spark.core.training import (
-    TrainingOptions,
-    initial_state,
-    mini_batches,
-    train_epoch,
-)
+from yt8m_spark.core.arrays import asarray_like
+from yt8m_spark.core.block_state import BlockState, initial_state, prior_probability
+from yt8m_spark.core.losses import LossFamily, loss_family
+from yt8m_spark.core.training import BlockTrainer, label_matrix
+from yt8m_spark.core.video_order import videos_of_pass
+from yt8m_spark.devices import array_of
 from yt8m_spark.progress import Heartbeat
-from yt8m_spark.spark.models import TrainedBlock, write_block
+from yt8m_spark.spark.checkpoints import Checkpoint
+from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
+from yt8m_spark.spark.plan import Plan, block_file, progress_file, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
-from yt8m_spark.spark.shards import ShardSet, open_shards
+from yt8m_spark.spark.shards import ShardSet, open_shards, read_ahead
+from yt8m_spark.spark.warm_start import warm_state
 
-__all__ = [
-    "BLOCK_REPORT",
-    "Plan",
-    "block_file",
-    "describe_plan",
-    "read_plan",
-    "train_blocks",
-    "write_plan",
-]
+__all__ = ["BLOCK_REPORT", "block_trainer", "train_blocks"]
 
 BLOCK_REPORT = StructType(
     [
         StructField("block", IntegerType()),
-        StructField("n_entities", LongType()),
-        StructField("mean_loss", DoubleType()),
+        StructField("n_entities", LongType()),  # that were trained
+        StructField("mean_loss", DoubleType()),  # of them, in their last pass
     ]
 )
-
-
-class Plan(NamedTuple):
-    """What all blocks of one training have in common, and which entities each has."""
-
-    loss: str
-    n_experts: int
-    options: TrainingOptions
-    entities: NDArray[np.int64]  # (E,), ascending
-    n_positives: NDArray[np.int64]  # (E,)
-    block_size: int
-    shards: str  # folder of the training shards
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of tasks."""
-        return -(-len(self.entities) // self.block_size)
-
-    def block(self, number: int) -> slice:
-        """Where block ``number`` lies among the entities."""
-        return slice(number * self.block_size, (number + 1) * self.block_size)
-
-
-def describe_plan(plan: Plan) -> dict[str, Any]:
-    """``plan`` in JSON's own types."""
-    return plan._asdict() | {
-        "options": asdict(plan.options),
-        "entities": plan.entities.tolist(),
-        "n_positives": plan.n_positives.tolist(),
-    }
-
-
-def write_plan(work: str, plan: Plan) -> None:
-    """Write ``plan`` to the work folder."""
-    save_json(Path(work) / "plan.json", describe_plan(plan))
-
-
-def read_plan(work: str) -> Plan:
-    """Read the plan of the work folder."""
-    described = load_json(Path(work) / "plan.json")
-    for name in ("entities", "n_positives"):
-        described[name] = np.array(described[name], dtype=np.int64)
-    described["options"] = TrainingOptions(**described["options"])
-    return Plan(**described)
-
-
-def block_file(work: str, number: int) -> Path:
-    """Where the task of block ``number`` leaves its result."""
-    return Path(work) / "blocks" / f"block-{number:05d}.parquet"
 
 
 def train_blocks(batches: Iterable[pa.RecordBatch], work: str) -> Iterator[pa.RecordBatch]:
     """Train the blocks whose numbers come in column ``id``; those done already are left."""
     plan = read_plan(work)
-    shards = open_shards(plan.shards)
+    shards = open_shards(plan.shards, plan.cache)
     for batch in batches:
         for number in batch.column("id").to_pylist():
             if block_file(work, number).exists():
                 continue
             block = _train_block(plan, number, shards, work)
             write_block(block_file(work, number), block, plan.loss)
-            report = {
-                "block": [number],
-                "n_entities": [len(block.entities)],
-                "mean_loss": [float(block.losses[-1].mean())],
-            }
-            yield pa.RecordBatch.from_pydict(report, schema=arrow_schema(BLOCK_REPORT))
+            progress_file(work, number).unlink(missing_ok=True)
+            yield _report(number, block)
 
 
 def _train_block(plan: Plan, number: int, shards: ShardSet, work: str) -> TrainedBlock:
     entities = plan.entities[plan.block(number)]
-    family = loss_family(plan.loss, plan.n_experts)
-    state = initial_state(family, entities, shards.n_features, plan.options)
+    checkpoint = Checkpoint(progress_file(work, number), plan.digest, plan.checkpoint_seconds)
+    trainer = block_trainer(plan, number, shards)
+    if progress := checkpoint.load():
+        trainer.resume(progress)
     heartbeat = Heartbeat(str(Path(work) / "heartbeats"), f"{number:05d}")
-    losses = []
-    for epoch in range(plan.options.n_epochs):
-        # The order of shards is the pass's, not the block's: blocks see the same mini-batches.
-        order = np.random.default_rng([plan.options.seed, epoch]).permutation(shards.n_shards)
-        batches = mini_batches(shards.chunks(order), entities, plan.options, epoch)
-        losses.append(train_epoch(state, _counted(batches, heartbeat), family, plan.options))
+    heartbeat.advance(trainer.epoch * shards.n_videos + trainer.n_done)
+    while not trainer.done:
+        ahead: Any = read_ahead(_labelled_videos(plan, shards, entities, trainer))
+        with closing(ahead) as videos:
+            for features, labels in videos:
+                trainer.feed(features, labels)
+                heartbeat.advance(len(features))
+                checkpoint.save_if_due(trainer)
+        trainer.end_pass()
+    # Entities that converged early: their passes are done as well.
+    heartbeat.advance((plan.options.n_epochs - trainer.epoch) * shards.n_videos)
     heartbeat.flush()
-    return TrainedBlock(entities, plan.n_positives[plan.block(number)], state, np.array(losses))
+    return TrainedBlock(entities, plan.n_positives[plan.block(number)], trainer)
 
 
-def _counted(
-    batches: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]], heartbeat: Heartbeat
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    for x, y in batches:
-        yield x, y
-        heartbeat.advance(len(x))
+def block_trainer(plan: Plan, number: int, shards: ShardSet) -> BlockTrainer:
+    """Trainer of block ``number`` before its first mini-batch."""
+    family = loss_family(plan.loss, plan.n_experts)
+    weights = None
+    if plan.positive_weights is not None:
+        weights = plan.positive_weights[plan.block(number)]
+    state = _first_state(plan, number, shards, family, weights).like(array_of(plan.device))
+    return BlockTrainer(state, family, plan.options, shards.n_videos, weights)
+
+
+def _first_state(
+    plan: Plan,
+    number: int,
+    shards: ShardSet,
+    family: LossFamily,
+    weights: NDArray[np.float32] | None,
+) -> BlockState:
+    entities = plan.entities[plan.block(number)]
+    n_positives = plan.n_positives[plan.block(number)]
+    prior = prior_probability(n_positives, shards.n_videos, weights)
+    state = initial_state(family, entities, shards.n_features, plan.options, prior, shards.n_videos)
+    if plan.initial_model is not None:
+        warm_state(state, plan.initial_model, entities)
+    state.rest_on_prior(family, prior, n_positives == 0)
+    return state
+
+
+def _labelled_videos(
+    plan: Plan, shards: ShardSet, entities: NDArray[np.int64], trainer: BlockTrainer
+) -> Iterator[tuple[Any, Any]]:
+    """Features and labels of what is left of a pass, on the device where the weights are."""
+    like = trainer.state.weights
+    chunks = videos_of_pass(
+        shards.sizes, shards.read, plan.options.seed, trainer.epoch, trainer.n_done
+    )
+    for chunk in chunks:
+        labels = label_matrix(chunk, entities)
+        yield asarray_like(chunk.features, like), asarray_like(labels, like)
+
+
+def _report(number: int, block: TrainedBlock) -> pa.RecordBatch:
+    last = block.last_losses()
+    report = {
+        "block": [number],
+        "n_entities": [int(np.isfinite(last).sum())],
+        "mean_loss": [float(np.nanmean(last)) if np.isfinite(last).any() else 0.0],
+    }
+    return pa.RecordBatch.from_pydict(report, schema=arrow_schema(BLOCK_REPORT))

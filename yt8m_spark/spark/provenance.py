@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.models import read_description
+from yt8m_spark.scorer import read_description
+from yt8m_spark.spark.frame_sampling import frames_of
 from yt8m_spark.spark.whitening import load_whitening
 
-__all__ = ["check_same_whitening", "mark_features", "table_stamp", "whitening_of"]
+__all__ = ["check_same_whitening", "mark_features", "origin_of", "table_stamp", "whitening_of"]
 
 _MARK = "_whitening.json"
 
@@ -29,6 +31,16 @@ def whitening_of(features_folder: str) -> str | None:
     """Digest of the whitening of the features table in ``features_folder``; None if not noted."""
     mark = Path(features_folder) / _MARK
     return str(load_json(mark)["digest"]) if mark.exists() else None
+
+
+def origin_of(features_folder: str) -> dict[str, Any]:
+    """What a model that learns from the table in ``features_folder`` must remember of it.
+
+    Digest of its whitening, and, if its rows are frames, how they were sampled.
+    """
+    frames = frames_of(features_folder)
+    whitening = {"whitening": whitening_of(features_folder)}
+    return whitening if frames is None else whitening | {"frames": frames}
 
 
 def table_stamp(folder: str) -> str:

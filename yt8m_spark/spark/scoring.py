@@ -1,4 +1,9 @@
-"""Score a features table with a trained model: `core.scoring` spread over partitions."""
+"""Score videos with a trained model: `core.scoring` spread over partitions.
+
+A model of video features takes a features table; a model of frames (`spark.frame_sampling`) takes a
+frames table and gives each video the mean over all its frames (§4.1.1, Eq. 1). Which one it is,
+its folder tells. Axes: B videos, E entities, K top-k.
+"""
 
 from __future__ import annotations
 
@@ -8,117 +13,172 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
+from yt8m_spark.core.frame_sampling import FrameOptions
+from yt8m_spark.core.frame_scoring import score_frames
 from yt8m_spark.core.scored import ScoredBatch, top_k
-from yt8m_spark.core.scoring import Scorer, score_videos
+from yt8m_spark.core.scoring import Scorer, score_videos, top_k_videos
 from yt8m_spark.errors import InputError
+from yt8m_spark.scorer import check_model, load_scorer, model_frames
 from yt8m_spark.spark.arrow import ragged, ragged_lists, to_matrix
 from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
-from yt8m_spark.spark.models import load_scorer
+from yt8m_spark.spark.frame_sampling import frame_columns, frame_lists
 from yt8m_spark.spark.schemas import FEATURES, PREDICTIONS, arrow_schema, require_columns
+from yt8m_spark.spark.tables import is_frames_table
 from yt8m_spark.spark.vectors import with_float_arrays
 
 __all__ = ["evaluate_model", "predict", "scorable", "score_batches"]
 
-# Videos scored at once: at 4,800 entities, 20 MB of scores.
+# Videos scored at once: at 4,800 entities, 20 MB of scores, or as much of sums over frames.
 _VIDEOS_AT_ONCE = 1024
+_VIDEOS_OF_FRAMES_AT_ONCE = 256
 
 
-def scorable(features: DataFrame, model: str) -> DataFrame:
-    """Columns of a features table that ``model``, a folder, scores.
+def scorable(table: DataFrame, model: str) -> DataFrame:
+    """Columns of a features table, or a frames table, that ``model``, a folder, scores.
+
+    Reads of the model its description and the ids of its entities, not the weights.
 
     Raises
     ------
     InputError
-        If ``model`` is none, or the table has the wrong schema.
+        If ``model`` is none, or the table has the wrong schema: frames where the model was trained
+        on features of videos, or the reverse.
     """
-    load_scorer(model)  # a model that cannot be read is told of here, not from a task
-    features = with_float_arrays(features, ["features"])
+    check_model(model)  # a model that cannot be read is told of here, not from a task
+    frames = model_frames(model)
+    if frames is not None:
+        return frame_columns(table, frames.features)
+    if is_frames_table(table) and "features" not in table.columns:
+        raise InputError(
+            "model is of video features",
+            where=model,
+            expected="a features table, as normalize_videos makes",
+            found="frames",
+        )
+    features = with_float_arrays(table, ["features"])
     require_columns(features, FEATURES, "features table")
     return features.select("video_id", "labels", "features")
 
 
 def predict(
-    features: DataFrame, model: str, k: int = 20, *, heartbeats: str | None = None
+    table: DataFrame, model: str, k: int = 20, *, heartbeats: str | None = None
 ) -> DataFrame:
     """Predictions table: the ``k`` best entities of each video with scores in [0, 1].
 
     Best first; equal scores in the order of entity ids. Tasks read the model from the folder
     ``model``, which all of them must see, and count finished videos in the folder ``heartbeats``.
+    For a model of frames, a video without frames scores 0 for every entity.
 
     Raises
     ------
     ValueError
         If ``k`` is less than 1.
+    InputError
+        As `scorable`.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     model = str(Path(model).resolve())  # tasks may run in another directory
     task = partial(_predict_partition, model=model, k=k)
-    return scorable(features, model).mapInArrow(counted(task, heartbeats), PREDICTIONS)
-
-
-def score_batches(
-    batches: Iterable[pa.RecordBatch], model: str, heartbeats: str | None = None
-) -> Iterator[ScoredBatch]:
-    """Scores of all entities for batches of a features table, inside a task."""
-    scored = (scored for _, scored in _scored(batches, load_scorer(model)))
-    return counting(scored, heartbeats, lambda batch: len(batch.video_ids))
-
-
-def _scored(
-    batches: Iterable[pa.RecordBatch], scorer: Scorer
-) -> Iterator[tuple[pa.RecordBatch, ScoredBatch]]:
-    """Slices of ``batches`` and their scores."""
-    for whole in batches:
-        for start in range(0, whole.num_rows, _VIDEOS_AT_ONCE):
-            batch = whole.slice(start, _VIDEOS_AT_ONCE)
-            features = to_matrix(batch.column("features"), "features")
-            if features.shape[1] != scorer.n_features:
-                raise InputError(
-                    "feature width is not the model's",
-                    where="features table",
-                    expected=scorer.n_features,
-                    found=features.shape[1],
-                )
-            ids, labels = batch.column("video_id").to_pylist(), ragged(batch.column("labels"))
-            scores = score_videos(scorer, features)
-            yield batch, ScoredBatch(ids, *labels, scorer.entities, scores)
-
-
-def _predict_partition(
-    batches: Iterable[pa.RecordBatch], model: str, k: int
-) -> Iterator[pa.RecordBatch]:
-    schema = arrow_schema(PREDICTIONS)
-    for batch, scored in _scored(batches, load_scorer(model)):
-        best = top_k(scored.scores, k)  # (B, k)
-        offsets = np.arange(len(best) + 1, dtype=np.int64) * best.shape[1]
-        entities = pa.array(scored.entities[best].ravel(), pa.int32())
-        scores = np.take_along_axis(scored.scores, best, axis=1).ravel()
-        arrays = [
-            batch.column("video_id"),
-            batch.column("labels"),
-            ragged_lists(offsets, entities),
-            ragged_lists(offsets, pa.array(scores, pa.float32())),
-        ]
-        cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(cast, schema=schema)
+    return scorable(table, model).mapInArrow(counted(task, heartbeats), PREDICTIONS)
 
 
 def evaluate_model(
-    features: DataFrame,
+    table: DataFrame,
     model: str,
     *,
     entities: Iterable[int] | None = None,
     heartbeats: str | None = None,
 ) -> Evaluation:
-    """Metrics of ``model``, a folder, on a features table; no score is stored.
+    """Metrics of ``model``, a folder, on a features or frames table; no score is stored.
 
     ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells; finished
     videos are counted in the folder ``heartbeats``.
     """
     model = str(Path(model).resolve())  # tasks may run in another directory
     score = partial(score_batches, model=model, heartbeats=heartbeats)
-    return evaluate_scored(scorable(features, model), score, entities=entities)
+    return evaluate_scored(scorable(table, model), score, entities=entities)
+
+
+def score_batches(
+    batches: Iterable[pa.RecordBatch], model: str, heartbeats: str | None = None
+) -> Iterator[ScoredBatch]:
+    """Scores of all entities for batches of what `scorable` gave, inside a task."""
+    scored = _scored(batches, model)
+    return counting(scored, heartbeats, lambda batch: len(batch.video_ids))
+
+
+def _scored(batches: Iterable[pa.RecordBatch], model: str) -> Iterator[ScoredBatch]:
+    scorer, frames = load_scorer(model), model_frames(model)
+    for batch in _slices(batches, frames):
+        if frames is None:
+            scores = score_videos(scorer, _features(batch, scorer))
+        else:
+            scores = _mean_scores(batch, scorer, frames)
+        ids, labels = batch.column("video_id").to_pylist(), ragged(batch.column("labels"))
+        yield ScoredBatch(ids, *labels, scorer.entities, scores)
+
+
+def _predict_partition(
+    batches: Iterable[pa.RecordBatch], model: str, k: int
+) -> Iterator[pa.RecordBatch]:
+    scorer, frames = load_scorer(model), model_frames(model)
+    for batch in _slices(batches, frames):
+        if frames is None:
+            entities, scores = top_k_videos(scorer, _features(batch, scorer), k)
+        else:
+            means = _mean_scores(batch, scorer, frames)
+            columns = top_k(means, k)
+            entities, scores = scorer.entities[columns], np.take_along_axis(means, columns, axis=1)
+        yield _predictions(batch, entities, scores)
+
+
+def _slices(
+    batches: Iterable[pa.RecordBatch], frames: FrameOptions | None
+) -> Iterator[pa.RecordBatch]:
+    """``batches`` in pieces whose scores fit in little memory."""
+    n_videos = _VIDEOS_AT_ONCE if frames is None else _VIDEOS_OF_FRAMES_AT_ONCE
+    for batch in batches:
+        for start in range(0, batch.num_rows, n_videos):
+            yield batch.slice(start, n_videos)
+
+
+def _features(batch: pa.RecordBatch, scorer: Scorer) -> NDArray[np.float32]:
+    """Features (B, D) of a batch of a features table."""
+    features = to_matrix(batch.column("features"), "features")
+    if features.shape[1] != scorer.n_features:
+        raise InputError(
+            "feature width is not the model's",
+            where="features table",
+            expected=scorer.n_features,
+            found=features.shape[1],
+        )
+    return features
+
+
+def _mean_scores(
+    batch: pa.RecordBatch, scorer: Scorer, frames: FrameOptions
+) -> NDArray[np.float32]:
+    """Scores (B, E) of a batch of a frames table."""
+    lists = frame_lists(batch, frames.features)
+    return score_frames(scorer, lists, normalize=frames.normalize)
+
+
+def _predictions(
+    batch: pa.RecordBatch, entities: NDArray[np.int64], scores: NDArray[np.float32]
+) -> pa.RecordBatch:
+    """Rows of the predictions table for ``entities`` and ``scores`` (B, K), best first."""
+    offsets = np.arange(len(entities) + 1, dtype=np.int64) * entities.shape[1]
+    arrays = [
+        batch.column("video_id"),
+        batch.column("labels"),
+        ragged_lists(offsets, pa.array(entities.ravel(), pa.int32())),
+        ragged_lists(offsets, pa.array(scores.ravel(), pa.float32())),
+    ]
+    schema = arrow_schema(PREDICTIONS)
+    cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(cast, schema=schema)

@@ -26,6 +26,7 @@ __all__ = [
     "estimate_videos",
     "is_frames_table",
     "is_table",
+    "read_codes",
     "read_input",
     "read_table",
 ]
@@ -43,11 +44,20 @@ def read_table(spark: SparkSession, path: str) -> DataFrame:
         If nothing is at a local ``path``, or no Parquet file, or a part is missing that the
         table's manifest names; other paths are Spark's to find.
     """
+    table, codebook = read_codes(spark, path)
+    return table if codebook is None else dequantize_columns(table, codebook)
+
+
+def read_codes(spark: SparkSession, path: str) -> tuple[DataFrame, str | None]:
+    """As `read_table`, but coded columns as the bytes they are, and the folder of their codebook.
+
+    The folder is None if no column is coded.
+    """
     table = _stored_table(spark, path)
     if CORRUPT_RECORD in table.columns:
         table = table.where(F.col(CORRUPT_RECORD).isNull())
     codebook = Path(path.removeprefix("file:")) / CODEBOOK
-    return dequantize_columns(table, str(codebook)) if codebook.is_dir() else table
+    return table, str(codebook) if codebook.is_dir() else None
 
 
 def _stored_table(spark: SparkSession, path: str) -> DataFrame:

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyspark
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from yt8m_spark import __version__
-from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.artifacts import load_json
+from yt8m_spark.core.block_width import block_width, cache_share
 from yt8m_spark.core.losses import loss_family
-from yt8m_spark.core.training import TrainingOptions
+from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
-from yt8m_spark.spark.mapper import (
-    BLOCK_REPORT,
-    Plan,
-    block_file,
-    describe_plan,
-    train_blocks,
-    write_plan,
-)
-from yt8m_spark.spark.shards import ShardSet, label_counts, open_shards, write_shards
+from yt8m_spark.spark.gathering import check_extensible, gather_model
+from yt8m_spark.spark.mapper import BLOCK_REPORT, train_blocks
+from yt8m_spark.spark.plan import Plan, block_file, describe_plan, write_plan
+from yt8m_spark.spark.task_slots import task_slots
+from yt8m_spark.spark.training_data import TrainingData, prepare_shards
 
-__all__ = ["Trained", "prepare_shards", "train_entities"]
+__all__ = [
+    "Extras",
+    "Trained",
+    "TrainingData",
+    "chosen_entities",
+    "prepare_shards",
+    "train_entities",
+]
 
 
 class Trained(NamedTuple):
@@ -39,44 +39,38 @@ class Trained(NamedTuple):
     n_entities: int
     n_videos: int
     n_blocks: int
+    n_without_positives: int  # rest on their prior
     mean_loss: float  # of the last pass, mean over entities; NaN if all blocks were there already
 
 
-class TrainingData(NamedTuple):
-    """Shards of a features table, and how often each entity is a label in it."""
+class Extras(NamedTuple):
+    """What a training may have beyond its hyper-parameters.
 
-    shards: ShardSet
-    entities: NDArray[np.int64]
-    counts: NDArray[np.int64]
-
-
-def prepare_shards(features: DataFrame, work: str) -> TrainingData:
-    """Lay ``features`` out in ``work`` for any number of trainings; left alone if there already.
-
-    Raises
-    ------
-    InputError
-        If the table has the wrong schema, or no video has a label.
+    Attributes
+    ----------
+    positive_weights : (E,) float32, optional
+        What a positive video counts for each of the entities trained, ascending by id.
+    initial_model : str, optional
+        Folder of a model whose weights are the first ones.
+    extends : str, optional
+        Folder of a model whose other entities become part of this one, as they are.
+    device : str
+        Where tasks compute: see `devices.array_of`.
+    cache : str, optional
+        Folder on the local disk of each machine for copies of the shards.
+    checkpoint_seconds : float
+        A task that is lost loses at most so much work, and what a shard of videos takes.
     """
-    work = str(Path(work).resolve())
-    described = Path(work) / "labels.json"
-    if not described.exists():
-        write_shards(features, str(Path(work) / "shards"))
-        entities, counts = label_counts(features)
-        if len(entities) == 0:
-            raise InputError("no video has a label", where="features table")
-        if entities[0] < 0:
-            where = "features table, column 'labels'"
-            raise InputError(
-                "label out of range", where=where, expected="0 or more", found=entities[0]
-            )
-        save_json(described, {"entities": entities.tolist(), "counts": counts.tolist()})
-    labels = load_json(described)
-    return TrainingData(
-        open_shards(str(Path(work) / "shards")),
-        np.array(labels["entities"], dtype=np.int64),
-        np.array(labels["counts"], dtype=np.int64),
-    )
+
+    positive_weights: NDArray[np.float32] | None = None
+    initial_model: str | None = None
+    extends: str | None = None
+    device: str = "cpu"
+    cache: str | None = None
+    checkpoint_seconds: float = 60.0
+
+
+_NO_EXTRAS = Extras()
 
 
 def train_entities(
@@ -90,26 +84,29 @@ def train_entities(
     options: TrainingOptions,
     entities: NDArray[np.int64] | None = None,
     block_size: int | None = None,
+    extras: Extras = _NO_EXTRAS,
     description: Mapping[str, object] | None = None,
 ) -> Trained:
     """Train a one-vs-all classifier for every entity and write the model to ``model_folder``.
 
     One Spark task trains one block of entities over all training rows, which it streams from the
-    shards. The result depends on neither the blocks nor the number of tasks, to float rounding.
+    shards. The result depends on neither the blocks nor the number of tasks, to float rounding
+    (unless ``options.negative_rate`` is below 1, which looks at a block's labels).
 
     Parameters
     ----------
     data : TrainingData
         Of `prepare_shards`.
     work : str
-        Folder on storage that all tasks see. Blocks that it holds are not trained again.
+        Folder on storage that all tasks see. Blocks that it holds are not trained again, and those
+        that were begun are taken up where they were.
     loss : str
         "logistic", "hinge" or "moe", this with ``n_experts`` experts.
     entities : (E,) int64, optional
         Ids to train, ascending; default those that are a label of some training video.
     block_size : int, optional
-        Entities a task; default a sixteenth of them, 16 at least and 256 at most: larger ones
-        leave the cache, smaller ones waste the matrix product.
+        Entities a task; default what `core.block_width` finds for this machine's cache.
+    extras : Extras
     description : mapping, optional
         More to keep in model.json.
 
@@ -119,20 +116,48 @@ def train_entities(
         If there is no such loss, ``block_size`` is below 1 or ``entities`` do not ascend: labels
         would be laid, silently, at the wrong entities.
     InputError
-        If ``work`` holds blocks of a training with another plan, or none of ``entities`` is a
-        label of any training video.
+        If ``work`` holds blocks of a training with another plan, none of ``entities`` is a label
+        of any training video, or a model to begin with or to extend does not fit.
     """
-    loss_family(loss, n_experts)
-    ids, counts = _chosen(data, entities)
-    size = int(np.clip(-(-len(ids) // 16), 16, 256)) if block_size is None else block_size
-    if size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
+    family = loss_family(loss, n_experts)
+    ids = chosen_entities(data, entities)
+    for folder in {extras.initial_model, extras.extends} - {None}:
+        check_extensible(str(folder), family, data.shards.n_features, description or {})
+    size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
     work = str(Path(work).resolve())  # tasks may run in another directory
-    plan = Plan(loss, n_experts, options, ids, counts, size, data.shards.folder)
+    initial = extras.initial_model
+    plan = Plan(
+        loss,
+        n_experts,
+        options,
+        ids,
+        data.n_positives(ids),
+        size,
+        data.shards.folder,
+        data.shards.digest,
+        extras.cache,
+        extras.positive_weights,
+        None if initial is None else str(Path(initial).resolve()),
+        extras.device,
+        extras.checkpoint_seconds,
+    )
     _open_plan(work, plan)
     mean_loss = _run_blocks(spark, plan, data.shards.n_videos, work)
-    _gather_model(work, model_folder, plan, data.shards, description or {})
-    return Trained(len(ids), data.shards.n_videos, plan.n_blocks, mean_loss)
+    n_entities = gather_model(
+        work, model_folder, plan, data.shards, extras.extends, description or {}
+    )
+    without = int((plan.n_positives == 0).sum())
+    return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
+
+
+def _block_size(
+    spark: SparkSession, given: int | None, n_entities: int, n_features: int, n_rows: int
+) -> int:
+    if given is None:
+        return block_width(n_entities, n_features, n_rows, task_slots(spark), cache_share())
+    if given < 1:
+        raise ValueError(f"block_size must be at least 1, got {given}")
+    return given
 
 
 def _open_plan(work: str, plan: Plan) -> None:
@@ -151,59 +176,30 @@ def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> fl
     with watch(str(Path(work) / "heartbeats"), total, label, " video passes"):
         numbers = spark.range(0, plan.n_blocks, 1, plan.n_blocks)
         reports = numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).toPandas()
-    if reports.empty:
+    if not reports["n_entities"].sum():
         return float("nan")
     return float(np.average(reports["mean_loss"], weights=reports["n_entities"]))
 
 
-def _chosen(
-    data: TrainingData, entities: NDArray[np.int64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Entities to train and of how many videos each is a label."""
+def chosen_entities(data: TrainingData, entities: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Entities to train: those asked for, or all that are a label.
+
+    Raises
+    ------
+    ValueError
+        If they do not ascend.
+    InputError
+        If none is a label of any video.
+    """
     if entities is None:
-        return data.entities, data.counts
+        return data.entities
     if len(entities) == 0 or (np.diff(entities) <= 0).any():
         raise ValueError(f"entities must be at least one and ascend, got {entities}")
-    counts = dict(zip(data.entities.tolist(), data.counts.tolist(), strict=True))
-    chosen = np.array([counts.get(e, 0) for e in entities.tolist()], dtype=np.int64)
-    if not chosen.any():
-        expected = (
-            f"some of the {len(data.entities)} from {data.entities[0]} to {data.entities[-1]}"
+    if not data.n_positives(entities).any():
+        raise InputError(
+            "none of the entities to train is a label of any video",
+            expected=f"some of the {len(data.entities)} from {data.entities[0]} "
+            f"to {data.entities[-1]}",
+            found=f"{entities[0]} to {entities[-1]}",
         )
-        found = f"{entities[0]} to {entities[-1]}"
-        what = "none of the entities to train is a label of any video"
-        raise InputError(what, expected=expected, found=found)
-    return entities, chosen
-
-
-def _link(source: Path, folder: Path) -> None:
-    """Put ``source`` in ``folder`` too; it stays, for --resume, should anything fail from here."""
-    try:
-        os.link(source, folder / source.name)
-    except OSError:  # a file system without links
-        shutil.copy2(source, folder / source.name)
-
-
-def _gather_model(
-    work: str, folder: str, plan: Plan, shards: ShardSet, description: Mapping[str, object]
-) -> None:
-    """Lay the trained blocks in the model's folder and describe them."""
-    target = Path(folder) / "entities"
-    target.mkdir(parents=True, exist_ok=True)
-    for number in range(plan.n_blocks):
-        _link(block_file(work, number), target)
-    described = {
-        "loss": plan.loss,
-        "n_experts": plan.n_experts,
-        "n_features": shards.n_features,
-        "n_entities": len(plan.entities),
-        "n_videos": shards.n_videos,
-        "options": plan.options.__dict__,
-        "versions": {
-            "yt8m_spark": __version__,
-            "pyspark": pyspark.__version__,
-            "numpy": np.__version__,
-        },
-        **description,
-    }
-    save_json(Path(folder) / "model.json", described)
+    return entities

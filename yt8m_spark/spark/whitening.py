@@ -1,30 +1,51 @@
-"""Fit PCA whitening on a videos table and turn videos into features: `core.whitening` on Spark."""
+"""Fit PCA whitening on a videos table and turn videos into features: `core.whitening` on Spark.
+
+Axes: V videos, D features, C components.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial, reduce
 from operator import and_
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
-from yt8m_spark.core.moments import Moments
-from yt8m_spark.core.whitening import Whitening, apply_whitening, fit_whitening, l2_normalize
+from yt8m_spark.core.tiled_whitening import check_fits, fit_tiled_whitening
+from yt8m_spark.core.whitening import (
+    Whitening,
+    apply_whitening,
+    centring_only,
+    fit_whitening,
+    l2_normalize,
+)
+from yt8m_spark.core.whitening_options import METHODS, Method, WhiteningOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import float_lists
 from yt8m_spark.spark.counted import counted
-from yt8m_spark.spark.moments import column_moments, concatenated
+from yt8m_spark.spark.moment_tiles import tiled_moments
+from yt8m_spark.spark.moments import (
+    column_means,
+    column_moments,
+    concatenated,
+    fits_one_state,
+)
 from yt8m_spark.spark.schemas import FEATURES, FLOATS, INTS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
 
 __all__ = [
+    "TASK_MEMORY",
+    "FittedVideos",
     "column_widths",
     "fit_columns",
     "load_whitening",
@@ -34,32 +55,99 @@ __all__ = [
 
 _ARRAYS = ("mean", "components", "eigenvalues", "ridge", "total_variance")
 
+# What a task, or the driver, may hold of a covariance or its eigenvectors, in bytes. Up to D =
+# 2,896 (an eighth of it for one state) a covariance stays in memory; wider ones are cut in tiles.
+# 1,024 components of D = 14,336 features (352 MB) fit too.
+TASK_MEMORY = 512 << 20
+
+
+class FittedVideos(NamedTuple):
+    """What a whitening was fitted on."""
+
+    n: int  # videos
+    widths: list[int]  # of the columns
+
 
 def fit_columns(
     videos: DataFrame,
     columns: Sequence[str],
     *,
     n_components: int | None = None,
+    explained_variance: float | None = None,
     ridge: float = 1.0,
+    method: Method = "pca",
+    l2_normalize: bool = True,
+    memory: int = TASK_MEMORY,
+    work: str | None = None,
     heartbeats: str | None = None,
-) -> tuple[Whitening, Moments]:
+) -> tuple[Whitening, FittedVideos]:
     """Whitening of the array<float> ``columns`` of ``videos``, set side by side.
 
     Paper: §4.2.2. The moments come in one pass; the eigenvectors are found on the driver.
     Videos with a null (no frames of a list) are left out. Tasks count videos in the folder
     ``heartbeats`` (see `yt8m_spark.progress`).
 
+    Parameters
+    ----------
+    videos : DataFrame
+    columns : sequence of str
+    n_components, explained_variance, ridge, method, l2_normalize
+        As `core.whitening.fit_whitening` has them.
+    memory : int
+        Bytes that a task, or the driver, may hold of the covariance. Features too wide for it go
+        by tiles on storage, and only leading components are found.
+    work : str, optional
+        Folder for tiles, on storage that all tasks see; removed at the end. Only features too
+        wide for ``memory`` need it.
+
     Raises
     ------
     InputError
-        If a column is missing, there are no rows, or ``n_components`` is above the width.
+        If a column is missing, there are no rows, or an option is out of range; if components of
+        wide features are asked for that ``memory`` does not hold, or ``work`` is not given.
     """
+    options = WhiteningOptions(n_components, explained_variance, ridge, method, l2_normalize)
     videos = with_float_arrays(videos, columns)
-    moments = column_moments(videos, columns, heartbeats=heartbeats)
     try:
-        return fit_whitening(moments, n_components, ridge=ridge), moments
+        options.check()
+        require_columns(videos, dict.fromkeys(columns, FLOATS), "videos table")
+        widths = column_widths(videos, columns)
+        if method == "none":
+            n, mean = column_means(videos, columns, heartbeats=heartbeats)
+            return centring_only(mean, l2_normalize=l2_normalize), FittedVideos(n, widths)
+        if fits_one_state(sum(widths), memory):
+            moments = column_moments(videos, columns, heartbeats=heartbeats)
+            whitening = fit_whitening(moments, **options._asdict())
+            return whitening, FittedVideos(moments.n, widths)
+        return _fit_wide(videos, columns, widths, options, memory, work, heartbeats)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(str(error), where=f"column {', '.join(columns)}") from error
+
+
+def _fit_wide(
+    videos: DataFrame,
+    columns: Sequence[str],
+    widths: list[int],
+    options: WhiteningOptions,
+    memory: int,
+    work: str | None,
+    heartbeats: str | None,
+) -> tuple[Whitening, FittedVideos]:
+    """`fit_columns` by tiles in the folder ``work``."""
+    check_fits(sum(widths), options, memory)
+    if work is None:
+        raise InputError(
+            f"{sum(widths)} features are too wide for one covariance",
+            where=f"column {', '.join(columns)}",
+            expected="a work folder, on storage that all tasks see, or more memory",
+        )
+    try:
+        moments = tiled_moments(videos, columns, work, memory=memory, heartbeats=heartbeats)
+        return fit_tiled_whitening(moments, options, memory), FittedVideos(moments.n, widths)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def column_widths(videos: DataFrame, columns: Sequence[str]) -> list[int]:
@@ -77,13 +165,16 @@ def save_whitening(
 
     ``widths`` are those of the columns; without them a null cannot be taken for the mean later.
     """
-    arrays = {name: np.asarray(getattr(whitening, name)) for name in _ARRAYS}
+    arrays = {name: np.asarray(getattr(whitening, name)) for name in (*_ARRAYS, "spectrum")}
     save_arrays(Path(folder) / "whitening.npz", arrays)
     described = {
         "columns": list(columns),
         "widths": list(widths),
         "width": whitening.width,
         "n_components": whitening.n_components,
+        "n_features": whitening.output_width,
+        "method": whitening.method,
+        "l2_normalize": whitening.l2_normalize,
         "ridge": whitening.ridge,
         "explained_variance_ratio": whitening.explained_variance_ratio,
         "digest": whitening.digest,
@@ -101,12 +192,18 @@ def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
     """
     arrays = load_arrays(Path(folder) / "whitening.npz", _ARRAYS)
     described = load_json(Path(folder) / "whitening.json")
+    method = described.get("method", "pca")  # folders of version 0.2 and before have neither
+    if method not in METHODS:
+        expected = f"one of {', '.join(METHODS)}"
+        raise InputError("unknown method", where=folder, expected=expected, found=method)
     whitening = Whitening(
         arrays["mean"],
         arrays["components"],
         arrays["eigenvalues"],
         float(arrays["ridge"]),
         float(arrays["total_variance"]),
+        method=method,
+        l2_normalize=bool(described.get("l2_normalize", True)),
     )
     if described.get("digest") != whitening.digest:
         raise InputError(
@@ -121,7 +218,7 @@ def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
 def normalize_videos(
     videos: DataFrame, whitening_folder: str, *, heartbeats: str | None = None
 ) -> DataFrame:
-    """Features table of ``videos``: whitened, then of length 1 (§4.2.2).
+    """Features table of ``videos``: whitened, then, if the whitening says so, of length 1 (§4.2.2).
 
     Tasks read the whitening from ``whitening_folder``, which all of them must see, and which must
     hold then what it holds now. They count finished videos in the folder ``heartbeats``.
@@ -161,10 +258,18 @@ def _normalize_partition(
                 expected=whitening.width,
                 found=rows.shape[1],
             )
-        features = float_lists(l2_normalize(apply_whitening(rows, whitening)))
+        features = float_lists(_features(rows, whitening))
         arrays = [batch.column("video_id"), batch.column("labels"), features]
         cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
         yield pa.RecordBatch.from_arrays(cast, schema=schema)
+
+
+def _features(rows: NDArray[np.float32], whitening: Whitening) -> NDArray[np.float32]:
+    whitened = apply_whitening(rows, whitening)
+    try:
+        return l2_normalize(whitened) if whitening.l2_normalize else whitened
+    except ValueError as error:
+        raise InputError(str(error), where="whitened features") from None
 
 
 def _with_means(

@@ -1,0 +1,75 @@
+"""The folder a training can be resumed from; whole jobs that are stopped are in tests/jobs."""
+
+import pytest
+
+from yt8m_spark.errors import InputError
+from yt8m_spark.work_folder import has_progress, work_folder
+
+SETTINGS = {"--l2": "0", "--seed": "1"}
+
+
+def opened(tmp_path, settings=SETTINGS, resume=False, overwrite=False):
+    return work_folder(str(tmp_path / "model"), settings, resume=resume, overwrite=overwrite)
+
+
+def stop(tmp_path, file="blocks/block-00000.parquet", error=RuntimeError):
+    """A training that fails after it has left a file."""
+    path = tmp_path / ".model.work" / file
+
+    def train():
+        with opened(tmp_path):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"x")
+            raise error("stopped")
+
+    with pytest.raises(error):
+        train()
+    return path
+
+
+def test_the_folder_is_gone_when_all_went_well(tmp_path):
+    with opened(tmp_path) as work:
+        assert (tmp_path / work).is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["blocks/block-00000.parquet", "progress/block-00003.npz"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
+def test_a_stopped_training_is_kept_and_resumed(tmp_path, capsys, file, error):
+    path = stop(tmp_path, file, error)
+    assert "--resume" in capsys.readouterr().err
+    with opened(tmp_path, resume=True):
+        assert path.read_bytes() == b"x"
+
+
+def test_bad_input_that_left_nothing_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError), opened(tmp_path):
+        raise InputError("no such thing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_training_is_not_thrown_away_unasked(tmp_path):
+    stop(tmp_path)
+    with pytest.raises(InputError, match="--resume to go on, or --overwrite"), opened(tmp_path):
+        pass
+    with opened(tmp_path, overwrite=True) as work:
+        assert not has_progress(tmp_path / work)
+
+
+def test_other_settings_cannot_be_resumed(tmp_path):
+    stop(tmp_path)
+    changed = {**SETTINGS, "--l2": "1"}
+    with (
+        pytest.raises(InputError, match="cannot resume: --l2 has changed, expected 0, found 1"),
+        opened(tmp_path, changed, resume=True),
+    ):
+        pass
+
+
+def test_a_second_training_to_the_same_output_is_refused_while_the_first_runs(tmp_path):
+    with (
+        opened(tmp_path),
+        pytest.raises(InputError, match="another training to this output"),
+        opened(tmp_path),
+    ):
+        pass

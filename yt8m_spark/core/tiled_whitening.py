@@ -1,0 +1,61 @@
+"""PCA whitening of features too wide for their covariance to be in memory (paper §4.2.2).
+
+Axes: V videos, D features, C components.
+"""
+
+from __future__ import annotations
+
+import math
+
+from yt8m_spark.core.eigenpairs import leading_eigenpairs
+from yt8m_spark.core.moment_tiles import TiledMoments
+from yt8m_spark.core.whitening import Whitening, whitening_of_pairs
+from yt8m_spark.core.whitening_options import WhiteningOptions, check_varies
+
+__all__ = ["BYTES_A_COMPONENT", "check_fits", "fit_tiled_whitening"]
+
+# What the search for C components of D features holds, for each of their C D numbers.
+BYTES_A_COMPONENT = 24
+
+
+def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:
+    """The most components of D = ``width`` features that ``memory`` bytes hold.
+
+    Raises
+    ------
+    ValueError
+        If more are asked for. All D of them are never found without the whole covariance.
+    """
+    most = min(width - 1, memory // (BYTES_A_COMPONENT * width))
+    asked = options.n_components
+    if asked is None:
+        asked = width if options.explained_variance is None else 1
+    if asked > width:
+        raise ValueError(f"n_components must be 1 to {width}, got {asked}")
+    if asked > most:
+        needed = BYTES_A_COMPONENT * width * asked if asked < width else 64 * width**2
+        raise ValueError(
+            f"{asked} components of {width} features need more memory than "
+            f"{memory / 2**20:.4g} MiB: give n_components of at most {most}, "
+            f"or memory of {math.ceil(needed / 2**20)} MiB"
+        )
+    return most
+
+
+def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory: int) -> Whitening:
+    """As `core.whitening.fit_whitening`, for a covariance too wide for ``memory`` bytes.
+
+    Only leading components are found: see `leading_eigenpairs`.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, the rows do not vary, or more components are asked for, or
+        needed for the share of variance asked for, than ``memory`` holds.
+    """
+    options.check()
+    most = check_fits(moments.width, options, memory)
+    total = float(moments.variances.sum())
+    check_varies(total, moments.n)
+    pairs = leading_eigenpairs(moments, options.n_components, options.explained_variance, most)
+    return whitening_of_pairs(moments.mean, pairs, total, options)

@@ -1,0 +1,215 @@
+"""Read a trained model from its folder, with NumPy and Arrow alone: no Spark.
+
+    scorer = load_scorer("model")
+    entities, scores = top_k_videos(scorer, features, 20)
+
+A model is ``entities/*.parquet``, one row an entity, + model.json. Axes: E entities, R weight
+vectors an entity (1; MoE 2H), D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from yt8m_spark.artifacts import load_json
+from yt8m_spark.core.frame_sampling import FrameOptions
+from yt8m_spark.core.losses import LossFamily, loss_family
+from yt8m_spark.core.scoring import Scorer
+from yt8m_spark.errors import InputError
+
+__all__ = ["check_model", "load_scorer", "model_family", "model_frames", "read_description"]
+
+Ints = NDArray[np.int64]
+
+
+def read_description(folder: str) -> dict[str, Any]:
+    """model.json of the model in ``folder``.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model.
+    """
+    described = load_json(Path(folder) / "model.json")
+    missing = {"loss", "n_entities", "n_experts", "n_features"} - described.keys()
+    if missing:
+        where = str(Path(folder) / "model.json")
+        raise InputError("not a model's description", where=where, expected=sorted(missing))
+    return described
+
+
+def model_family(described: dict[str, Any]) -> LossFamily:
+    """Loss family that a model's description names.
+
+    Raises
+    ------
+    InputError
+        If there is no such family.
+    """
+    try:
+        return loss_family(described["loss"], int(described["n_experts"]))
+    except ValueError as error:
+        raise InputError(str(error), where="model.json") from None
+
+
+def model_frames(folder: str) -> FrameOptions | None:
+    """How the model in ``folder`` sees frames; None if it was trained on features of videos.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model, or its frames are not of its feature width.
+    """
+    described = read_description(folder)
+    if described.get("frames") is None:
+        return None
+    where = str(Path(folder) / "model.json")
+    options = FrameOptions.from_description(described["frames"], where)
+    if options.width != described["n_features"]:
+        raise InputError(
+            "frames are not of the model's width",
+            where=where,
+            expected=described["n_features"],
+            found=options.width,
+        )
+    return options
+
+
+def check_model(folder: str) -> None:
+    """Refuse a folder that holds no whole model, without reading its weights.
+
+    Raises
+    ------
+    InputError
+        As `load_scorer`, but for weights of the wrong width, which only reading them tells.
+    """
+    described = read_description(folder)
+    model_family(described)
+    _read_entities(folder, int(described["n_entities"]))
+
+
+def load_scorer(folder: str) -> Scorer:
+    """Model in ``folder``, in memory; read once for each process and model, the last one kept.
+
+    While it is read there are the model, 4 R E (D + 1) bytes, and one of its files, not two models.
+    The arrays are not to be written to: all callers share them.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model, or its rows do not fit its description.
+    """
+    path = Path(folder).resolve()
+    described = path / "model.json"
+    read_description(str(path))
+    digest = hashlib.sha256(described.read_bytes()).hexdigest()
+    return _cached_scorer(str(path), digest, described.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _cached_scorer(folder: str, _digest: str, _written: int) -> Scorer:
+    described = read_description(folder)
+    family, n_features = model_family(described), int(described["n_features"])
+    entities = _read_entities(folder, int(described["n_entities"]))
+    weights = np.empty((family.n_rows, len(entities), n_features), dtype=np.float32)
+    bias = np.empty((family.n_rows, len(entities)), dtype=np.float32)
+    for path in _files(folder):
+        for batch in _read(path, ["entity", "weights", "bias"]).to_batches():
+            found = batch.column("entity").to_numpy()
+            shape = len(found), family.n_rows, n_features
+            places = np.searchsorted(entities, found)
+            weights[:, places] = _weights(batch.column("weights"), shape, found, path).swapaxes(
+                0, 1
+            )
+            bias[:, places] = _bias(batch.column("bias"), shape, found, path).T
+    for array in (weights, bias):
+        array.flags.writeable = False
+    return Scorer(family, entities, weights, bias)
+
+
+def _read_entities(folder: str, n_entities: int) -> Ints:
+    """Entities of the model, (E,) ascending; none lost, and none of another training."""
+    files = _files(folder)
+    columns = [_read(path, ["entity"]).column(0) for path in files]
+    if any(column.null_count or not pa.types.is_integer(column.type) for column in columns):
+        raise _unreadable(folder, "entities that are no numbers")
+    entities = np.concatenate([column.to_numpy().astype(np.int64) for column in columns])
+    different = np.unique(entities)
+    if not len(different) == len(entities) == n_entities:
+        raise InputError(
+            "entities are not those of model.json",
+            where=str(Path(folder) / "entities"),
+            expected=f"{n_entities}, each once",
+            found=f"{len(entities)}, {len(different)} of them different",
+        )
+    return different
+
+
+def _files(folder: str) -> list[Path]:
+    files = sorted((Path(folder) / "entities").glob("[!._]*.parquet"))
+    if not files:
+        raise _unreadable(folder, "no Parquet file")
+    return files
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    """``columns`` of one file; its rows of weights stay bytes, no Python object each."""
+    try:
+        table = pq.ParquetFile(path).read(columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(str(path.parent.parent), error, path.name) from None
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise _unreadable(str(path.parent.parent), f"no column {missing[0]!r}", path.name)
+    return table
+
+
+def _unreadable(folder: str, found: object, name: str = "") -> InputError:
+    where = str(Path(folder) / "entities" / name)
+    return InputError("cannot read the model's entities", where=where, found=found)
+
+
+def _weights(
+    column: pa.Array, shape: tuple[int, int, int], entities: Ints, path: Path
+) -> NDArray[np.float32]:
+    """Binary ``column`` as weights of ``shape`` (E, R, D), a view of its bytes."""
+    column = column.cast(pa.large_binary())
+    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    _check(lengths, 4 * shape[1] * shape[2], "bytes", shape, entities, path)
+    _, ends, data = column.buffers()
+    first = int(np.frombuffer(ends, np.int64)[column.offset]) if len(column) else 0
+    flat = np.frombuffer(data or b"", "<f4", count=int(np.prod(shape)), offset=first)
+    return flat.reshape(shape)
+
+
+def _bias(
+    column: pa.Array, shape: tuple[int, int, int], entities: Ints, path: Path
+) -> NDArray[np.float32]:
+    """List ``column`` as biases (E, R)."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    _check(lengths, shape[1], "biases", shape, entities, path)
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(shape[:2])
+
+
+def _check(
+    lengths: Ints, expected: int, unit: str, shape: tuple[int, int, int], entities: Ints, path: Path
+) -> None:
+    """Refuse a row of another length than model.json tells."""
+    wrong = lengths != expected
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            "weights do not fit model.json",
+            where=f"{path}, entity {entities[row]}",
+            expected=f"{shape[1]} x {shape[2]} float32 and {shape[1]} biases",
+            found=f"{lengths[row]} {unit}",
+        )

@@ -1,0 +1,96 @@
+"""The folder beside a job's output in which a training keeps what `--resume` goes on from."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.errors import InputError
+from yt8m_spark.job import user_error
+
+__all__ = ["work_folder"]
+
+_KEPT = ("blocks/*.parquet", "progress/*.npz")
+
+
+@contextmanager
+def work_folder(
+    output: str, settings: Mapping[str, str], *, resume: bool, overwrite: bool
+) -> Iterator[str]:
+    """Work folder of a training to ``output``; removed at the end, kept if it fails midway.
+
+    Parameters
+    ----------
+    output : str
+    settings : mapping
+        All that decides about the result, by name; another one cannot be resumed.
+    resume : bool
+        Go on from what is there.
+    overwrite : bool
+        Throw away what is there.
+
+    Raises
+    ------
+    InputError
+        If a stopped training is there and neither is set, it had other settings, or another
+        training to the same output is running.
+    """
+    target = Path(output).resolve()
+    work = target.parent / f".{target.name}.work"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(target.parent / f".{target.name}.lock", output):
+        _open(work, settings, resume=resume, overwrite=overwrite)
+        try:
+            yield str(work)
+        except BaseException as error:
+            if has_progress(work):
+                print(f"what is done is kept in {work}: go on with --resume", file=sys.stderr)
+            elif user_error(error):
+                shutil.rmtree(work)
+            raise
+        shutil.rmtree(work)
+
+
+def has_progress(work: Path) -> bool:
+    """Whether there is something to go on from."""
+    return any(next(work.glob(pattern), None) for pattern in _KEPT)
+
+
+@contextmanager
+def _alone(lock: Path, output: str) -> Iterator[None]:
+    """Keep a second training to the same output out: the two would share their blocks."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another training to this output is running", where=output) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _open(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
+    """Make the folder empty, or check that it is of the same training."""
+    if not resume:
+        if has_progress(work) and not overwrite:
+            expected = "--resume to go on, or --overwrite to start anew"
+            raise InputError("a stopped training is there", where=str(work), expected=expected)
+        shutil.rmtree(work, ignore_errors=True)
+    elif work.exists():
+        before = load_json(work / "settings.json")
+        changed = [name for name in settings if before.get(name) != settings[name]]
+        if changed:
+            raise InputError(
+                f"cannot resume: {changed[0]} has changed",
+                expected=before.get(changed[0]),
+                found=settings[changed[0]],
+            )
+    save_json(work / "settings.json", dict(settings))
