@@ -21,7 +21,7 @@ from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import video_features
 from yt8m_spark.spark.tables import count_videos, read_input
 from yt8m_spark.spark.whitening import TASK_MEMORY, fit_columns, save_whitening
-from yt8m_spark.whitening_plot import draw_explained_variance
+from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
 
 _MIB = 1 << 20
 
@@ -36,7 +36,7 @@ class Config(JobConfig):
     explained_variance: float | None = option(
         "instead: keep the fewest components that hold this share of the variance", None
     )
-    ridge: float = option("added to each variance, as a share of the mean one; ours", 1.0)
+    ridge: float = option("added to each variance, as a share of the mean one; ours", 10.0)
     method: Literal["pca", "zca", "none"] = option(
         "components, components rotated back to features, or only the mean subtracted", "pca"
     )
@@ -75,7 +75,7 @@ def main(config: Config) -> JobResult:
             )
         save_whitening(run.folder, whitening, columns, fitted.widths)
         if whitening.method != "none":
-            plot = f"{run.folder}/explained_variance.png"
+            plot = f"{run.folder}/{EXPLAINED_VARIANCE}"
             spectrum, n_kept = whitening.spectrum, whitening.n_components
             draw_explained_variance(spectrum, whitening.total_variance, n_kept, plot)
             run.tracked.log_file(plot)

@@ -26,6 +26,7 @@ from yt8m_spark.run import Run, open_run
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.tracking import tracked_run
 from yt8m_spark.training_config import TrainingConfig
+from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Config(TrainingConfig):
     explained_variance: float | None = option(
         "instead: keep the fewest components that hold this share of the variance", None
     )
-    ridge: float = option("added to each variance, as a share of the mean one; ours", 1.0)
+    ridge: float = option("added to each variance, as a share of the mean one; ours", 10.0)
     whitening: Literal["pca", "zca", "none"] = option(
         "components, components rotated back to features, or only the mean subtracted", "pca"
     )
@@ -84,14 +85,24 @@ def main(config: Config) -> JobResult:
         pipeline = Pipeline(run.spark, run.folder, config.options())
         pipeline.make_videos({"train": config.train, "test": config.test}, recipes)
         rows = {"majority": _majority(run, pipeline, config).metrics}
-        made: dict[str, float] = {}
+        made: set[str] = set()
         for recipe in recipes:
             if recipe.feature_set not in made:
-                made[recipe.feature_set] = pipeline.make_features(recipe)
+                pipeline.make_features(recipe)
+                _log_plot(run, recipe)
+                made.add(recipe.feature_set)
             rows[recipe.name] = _run_recipe(run, pipeline, recipe, config).metrics
         pipeline.clean_up()
         _report(run, rows)
     return run.result({"results": config.output, "table": str(Path(config.output) / "table.txt")})
+
+
+def _log_plot(run: Run, recipe: Recipe) -> None:
+    """Log how much of the variance the components of a whitening hold, if it has any."""
+    folder = f"whitening/{recipe.feature_set}"
+    plot = Path(run.folder) / folder / EXPLAINED_VARIANCE
+    if plot.exists():
+        run.tracked.log_file(str(plot), folder)
 
 
 def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) -> Evaluation:

@@ -38,13 +38,14 @@ def main(config: SearchConfig) -> JobResult:
     tables = {"--input": config.input, "--validate": config.validate}
     _check_whitening(config)
     with (
-        open_run("search_entities", config, inputs) as run,
         work_folder(
             config.output,
             settings_of(config, tables, _FREE),
             resume=config.resume,
             overwrite=config.overwrite,
         ) as work,
+        # Inside: what is done is kept until the model is in its place.
+        open_run("search_entities", config, inputs) as run,
     ):
         table = read_table(run.spark, config.input)
         validate = read_table(run.spark, config.validate)

@@ -47,13 +47,14 @@ def main(config: Config) -> JobResult:
     """Read, train, describe; what a stopped training leaves is kept for --resume."""
     inputs = [config.input, config.vocabulary, config.initial_model, config.extends]
     with (
-        open_run("train_entities", config, inputs) as run,
         work_folder(
             config.output,
-            settings_of(config, {"--input": config.input}),
+            settings_of(config, _tables(config)),
             resume=config.resume,
             overwrite=config.overwrite,
         ) as work,
+        # Inside: what is done is kept until the model is in its place.
+        open_run("train_entities", config, inputs) as run,
     ):
         data = lay_out(run, config, config.input, work)
         entities = None if config.entities is None else parse_entities(config.entities)
@@ -77,6 +78,13 @@ def main(config: Config) -> JobResult:
         if config.log_model:
             log_entity_model(run.tracked, run.folder)
     return run.result({"model": config.output})
+
+
+def _tables(config: Config) -> dict[str, str]:
+    """What is read, by its flag: none of it may change between a training and its resumption."""
+    given = {"--input": config.input, "--initial-model": config.initial_model}
+    given["--extends"] = config.extends
+    return {flag: path for flag, path in given.items() if path is not None}
 
 
 if __name__ == "__main__":

@@ -35,11 +35,13 @@ _STORAGE = (
     errno.EROFS,
     errno.EACCES,
     errno.ENOTDIR,
+    errno.EEXIST,
     errno.ENAMETOOLONG,
 )
 _NUMBERS = "|".join(map(str, _STORAGE))
 _STORAGE_IN_TASK = re.compile(
-    rf"(?:OSError|PermissionError|NotADirectoryError): (\[Errno (?:{_NUMBERS})\] .+)"
+    r"(?:OSError|PermissionError|NotADirectoryError|FileExistsError): "
+    rf"(\[Errno (?:{_NUMBERS})\] .+)"
 )
 _CANCELLED = "SPARK_JOB_CANCELLED"
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)

@@ -32,6 +32,7 @@ from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, r
 from yt8m_spark.spark.training import Extras, Trained, TrainingData, prepare_shards, train_entities
 from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
 from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
 
 __all__ = ["Pipeline", "RecipeOptions"]
 
@@ -111,6 +112,13 @@ class Pipeline:
                 heartbeats=heartbeats,
             )
         save_whitening(whitening_folder, whitening, columns, fitted.widths)
+        if whitening.method != "none":
+            draw_explained_variance(
+                whitening.spectrum,
+                whitening.total_variance,
+                whitening.n_components,
+                str(Path(whitening_folder) / EXPLAINED_VARIANCE),
+            )
         for split in SPLITS:
             with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
                 features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)

@@ -17,8 +17,13 @@ HEAVIEST = 100.0
 
 # "rare" counts the positives of an entity as if there were so many more: 1 + 10 / n.
 RARE_EXTRA = 10.0
+# In float32, in which they are used.
+_LEAST, _MOST = float(np.finfo(np.float32).tiny), 1e6
 
-_EXPECTED = "a number above 0, rare, balanced, or a CSV file with the columns entity and weight"
+_EXPECTED = (
+    "a number above 0 and below a million, rare, balanced, or a CSV file with the columns "
+    "entity and weight"
+)
 
 
 def check_positive_weights(given: str) -> None:
@@ -34,7 +39,7 @@ def check_positive_weights(given: str) -> None:
         number = float(given)
     except ValueError:
         number = np.nan
-    if not 0 < number < np.inf:
+    if not _LEAST < number < _MOST:
         raise ValueError(f"positive_weight must be {_EXPECTED}, got {given!r}")
 
 
@@ -73,22 +78,22 @@ def positive_weights(
 
 def _read(path: str) -> dict[int, float]:
     try:
-        with Path(path).open(newline="") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError("cannot read positive weights", where=path, found=error) from None
     weights: dict[int, float] = {}
     for number, row in enumerate(rows, start=2):
         try:
             weight = float(row["weight"])
-            if not 0 < weight < np.inf:
+            if not _LEAST < weight < _MOST:
                 raise ValueError(weight)
             weights[int(row["entity"])] = weight
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 "not a positive weight",
                 where=f"{path}, line {number}",
-                expected="columns entity and weight, a number above 0",
+                expected="columns entity and weight, a number above 0 and below a million",
                 found=dict(row),
             ) from None
     return weights

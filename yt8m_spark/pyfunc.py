@@ -86,7 +86,9 @@ class EntityTagger:
                 "feature width is not the model's", expected=width, found=features.shape[1]
             )
         if self._whitening:
-            features = l2_normalize(apply_whitening(features, self._whitening))
+            features = apply_whitening(features, self._whitening)
+            if self._whitening.l2_normalize:
+                features = l2_normalize(features)
         entities, scores = top_k_videos(scorer, features.astype(np.float32, copy=False), top_k)
         return pd.DataFrame({"entities": list(entities), "scores": list(scores)}, index=index)
 

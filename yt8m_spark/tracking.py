@@ -60,9 +60,9 @@ class TrackedRun:
         """Log ``text`` as artifact ``name``."""
         self.client.log_text(self.run_id, text, name)
 
-    def log_file(self, path: str) -> None:
-        """Log a copy of the file ``path``."""
-        self.client.log_artifact(self.run_id, path)
+    def log_file(self, path: str, folder: str | None = None) -> None:
+        """Log a copy of the file ``path``, in ``folder`` of the artifacts if given."""
+        self.client.log_artifact(self.run_id, path, folder)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from yt8m_spark.artifacts import staged_file
 from yt8m_spark.core.eigenpairs import components_that_explain
 
-__all__ = ["SHARES", "draw_explained_variance"]
+__all__ = ["EXPLAINED_VARIANCE", "SHARES", "draw_explained_variance"]
 
+EXPLAINED_VARIANCE = "explained_variance.png"  # its name in the folder of a whitening
 SHARES = (0.9, 0.95, 0.99)  # marked where the known components reach them
 
 _LINE, _KEPT = "#2166ac", "#b2182b"

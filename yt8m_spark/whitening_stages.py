@@ -30,7 +30,7 @@ class PCAWhitening(Estimator["PCAWhiteningModel"], Stage):
     explainedVariance : float, optional
         Instead: keep the fewest components that hold this share of the variance.
     ridge : float
-        Added to each variance, as a share of the mean one; default 1.
+        Added to each variance, as a share of the mean one; default 10.
     method : str
         "pca" by default; "zca" rotates back to the features; "none" only subtracts the mean.
     l2Normalize : bool
@@ -61,7 +61,7 @@ class PCAWhitening(Estimator["PCAWhiteningModel"], Stage):
         workDir: str | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(ridge=1.0, method="pca", l2Normalize=True)
+        self._setDefault(ridge=10.0, method="pca", l2Normalize=True)
         self.set_given(
             {
                 "inputCols": inputCols,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.artifacts import check_output_free, load_json, save_json
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
 
@@ -37,9 +37,10 @@ def work_folder(
     Raises
     ------
     InputError
-        If a stopped training is there and neither is set, it had other settings, or another
-        training to the same output is running.
+        If the output exists and is not to be replaced, a stopped training is there and neither
+        is set, it had other settings, or another training to the same output is running.
     """
+    check_output_free(output, overwrite=overwrite)
     target = Path(output).resolve()
     work = target.parent / f".{target.name}.work"
     target.parent.mkdir(parents=True, exist_ok=True)

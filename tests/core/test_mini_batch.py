@@ -127,7 +127,7 @@ def test_counts_weigh_videos():
 def test_strips_of_features_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(8, 200)), rng.random((8, 3)) < 0.5
-    whole, cut = (state_of(np.zeros((201, 1, 3)), 1) for _ in range(2))
+    whole, cut = (state_of(np.ones((201, 1, 3)), 1) for _ in range(2))
     step(whole, x, y, l2=0.1)
     monkeypatch.setattr("yt8m_spark.core.mini_batch._STRIP_BYTES", 1)  # 32 features at a time
     step(cut, x, y, l2=0.1)

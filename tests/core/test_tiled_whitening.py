@@ -45,14 +45,14 @@ def test_as_many_components_as_the_memory_holds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        # 24 * 7168 * 2000 bytes are 328.1 MiB; 256 MiB hold 1,560 components.
+        # 48 * 7168 * 2000 bytes are 656.3 MiB; 256 MiB hold 780 components.
         (
             WhiteningOptions(n_components=2000),
             "2000 components of 7168 features need more memory than 256 MiB: give n_components "
-            "of at most 1560, or memory of 329 MiB",
+            "of at most 780, or memory of 657 MiB",
         ),
         # All of them: 64 * 7168^2 bytes, 3136 MiB, for a covariance in memory.
-        (WhiteningOptions(), "7168 components .* at most 1560, or memory of 3136 MiB"),
+        (WhiteningOptions(), "7168 components .* at most 780, or memory of 3136 MiB"),
         (WhiteningOptions(n_components=7169), "n_components must be 1 to 7168, got 7169"),
     ],
 )

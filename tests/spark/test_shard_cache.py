@@ -141,9 +141,10 @@ def test_a_missing_source_is_left_to_its_reader(tmp_path):
 
 
 def test_sets_that_were_not_opened_for_a_week_are_removed(tmp_path):
-    for name, days in (("old", 8), ("young", 6), ("mine", 8)):
+    old, young, mine = (letter * 64 for letter in "abc")
+    for name, days in ((old, 8), (young, 6), (mine, 8), ("somebody's", 800)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "00000.features.npy").write_bytes(b"x")
         os.utime(tmp_path / name, (0, time.time() - days * 24 * 3600))
-    prepare_cache(str(tmp_path), "mine")
-    assert sorted(os.listdir(tmp_path)) == ["mine", "young"]
+    prepare_cache(str(tmp_path), mine)
+    assert sorted(os.listdir(tmp_path)) == [young, mine, "somebody's"]

@@ -174,8 +174,7 @@ def test_an_entity_without_positives_rests_on_its_prior_and_is_flagged(spark, da
     assert rows[5]["status"] == "trained"
     assert rows[99]["loss_history"] == []
     scores = score_videos(scorer, np.random.default_rng(0).normal(size=(9, D)).astype(np.float32))
-    says = {"hinge": expit(-1)}.get(loss, 0.5 / 61)  # half a positive among 60 videos and one
-    assert_allclose(scores[:, 1], says, rtol=1e-5)
+    assert_allclose(scores[:, 1], 0.5 / 61, rtol=1e-5)  # half a positive among 60 videos and one
     alone = train_alone(data, 5, loss)
     assert_allclose(joined(scorer)[:, 0], alone, rtol=1e-4, atol=1e-5)
 
@@ -388,16 +387,56 @@ def test_blocks_that_exist_are_not_trained_again(spark, data, tmp_path):
         path = tmp_path / "model" / "entities" / name
         assert path.read_bytes() == contents
         assert (path.stat().st_mtime_ns == written) == (name != "block-00001.parquet")
-    # Only the block that was trained now has a loss to tell.
-    retrained = [rows_of(tmp_path)[e]["loss_history"][-1] for e in ENTITIES[2:4]]
-    assert_allclose(trained.mean_loss, np.mean(retrained), rtol=1e-6)
+    losses = [row["loss_history"][-1] for row in rows_of(tmp_path).values()]
+    assert_allclose(trained.mean_loss, np.mean(losses), rtol=1e-6)
 
 
-def test_a_training_whose_blocks_are_all_there_has_no_loss_to_tell(spark, data, tmp_path):
+def test_a_training_whose_blocks_are_all_there_tells_their_loss(spark, data, tmp_path):
     stop_before_the_model(spark, data, tmp_path)
     trained, scorer = train(spark, data, tmp_path)
-    assert np.isnan(trained.mean_loss)
+    losses = [row["loss_history"][-1] for row in rows_of(tmp_path).values()]
+    assert_allclose(trained.mean_loss, np.mean(losses), rtol=1e-6)
     assert scorer.entities.tolist() == ENTITIES
+
+
+def test_blocks_go_on_whatever_has_no_say_in_them(spark, data, tmp_path):
+    blocks = stop_before_the_model(spark, data, tmp_path, block_size=2)
+    written = {path.stat().st_mtime_ns for path in blocks.values()}
+    # No block size is given, and where the tasks work has changed.
+    extras = Extras(checkpoint_seconds=5.0, cache=str(tmp_path / "cache"))
+    trained, _ = train(spark, data, tmp_path, extras=extras)
+    assert trained.n_blocks == 3
+    model = tmp_path / "model" / "entities"
+    assert {path.stat().st_mtime_ns for path in model.glob("block-*")} == written
+
+
+def test_a_block_cut_short_is_trained_again(spark, data, tmp_path):
+    blocks = stop_before_the_model(spark, data, tmp_path, block_size=2)
+    whole = blocks["block-00001.parquet"].read_bytes()
+    blocks["block-00001.parquet"].write_bytes(whole[:100])
+    train(spark, data, tmp_path, block_size=2)
+    assert (tmp_path / "model/entities/block-00001.parquet").read_bytes() == whole
+
+
+def test_an_entity_of_the_first_model_without_positives_now_keeps_its_weights(
+    spark, data, tmp_path
+):
+    train(spark, data, tmp_path / "first", entities=np.array([5, 7]))
+    before = rows_of(tmp_path / "first")[5]
+    videos = [(v, [e for e in labels if e != 5], x) for v, labels, x in make_videos()]
+    later = prepared(spark, videos, tmp_path / "later")
+    initial = str(tmp_path / "first" / "model")
+    train(
+        spark,
+        later,
+        tmp_path / "next",
+        entities=np.array([5, 7, 99]),
+        extras=Extras(initial_model=initial),
+    )
+    after = rows_of(tmp_path / "next")
+    assert after[5]["status"] == "no positives"
+    assert (after[5]["weights"], after[5]["bias"]) == (before["weights"], before["bias"])
+    assert not np.frombuffer(after[99]["weights"], "<f4").any()
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def test_wide_columns_go_by_tiles_to_the_same_whitening(spark, tmp_path, asked):
     videos = make_videos(spark, make_rows())
     whole, _ = fit_columns(videos, COLUMNS, ridge=0.5, **asked)
     work = tmp_path / "work"
-    # 8 D^2 bytes are more than an eighth of this, and 3 components of 5 (24 C D bytes) are not.
+    # 8 D^2 bytes are more than an eighth of this, and 3 components of 5 (48 C D bytes) are not.
     tiled, fitted_on = fit_columns(
-        videos, COLUMNS, ridge=0.5, **asked, memory=24 * 3 * 5, work=str(work)
+        videos, COLUMNS, ridge=0.5, **asked, memory=48 * 3 * 5, work=str(work)
     )
     assert fitted_on == (60, [3, 2])
     assert_allclose(tiled.projection, whole.projection, rtol=1e-4, atol=1e-5)
@@ -125,7 +125,7 @@ def test_features_of_every_method_are_as_the_folder_says(spark, tmp_path, method
     save_whitening(str(tmp_path), whitening, COLUMNS, fitted_on.widths)
     centred = rows - rows.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh(np.cov(rows.T.astype(np.float64), bias=True))
-    scaled = vectors / np.sqrt(values + values.mean())
+    scaled = vectors / np.sqrt(values + 10 * values.mean())
     expected = {"pca": centred @ scaled, "zca": centred @ scaled @ vectors.T, "none": centred}
     features = expected[method]
     if l2_normalize:

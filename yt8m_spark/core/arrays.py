@@ -40,7 +40,8 @@ def add_scaled(target: Any, array: Any, factor: float) -> None:
     NumPy would make the product first, in a pass of its own.
     """
     if isinstance(target, np.ndarray):
-        flat = target.reshape(-1)
-        saxpy(array.reshape(-1), flat, a=factor)
+        if not target.flags.c_contiguous:
+            raise ValueError("target must be contiguous: what is added would go to a copy of it")
+        saxpy(array.reshape(-1), target.reshape(-1), a=factor)
     else:
         target.add_(array, alpha=factor)

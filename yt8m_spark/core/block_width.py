@@ -40,7 +40,7 @@ def block_width(
     cache : int
         Bytes of cache for each of them.
     """
-    column = 4 * n_features
+    column = 4 * max(n_features, 1)
     columns = max(cache * _PART_OF_CACHE // (2 * column), _FEWEST_COLUMNS)
     columns = min(columns, STATE_MEMORY // state_bytes(n_features, 1, 1))
     widest = max(int(columns) // n_rows, 1)
@@ -52,8 +52,9 @@ def block_width(
 def whole_columns(n_entities: int, n_rows: int) -> int:
     """Entities, ``n_entities`` or a few more, whose weights are columns by the sixteen.
 
-    BLAS has other code for what is left over, and for products of few columns, whose sums are in
-    another order: with whole columns an entity's weights have the same bits in any block.
+    BLAS has other code for what is left over and for the smallest products, whose sums are in
+    another order. With whole columns an entity's weights mostly have the same bits in any block;
+    where BLAS tells small products from others by their size they are still equal to rounding.
     """
     step = COLUMNS // gcd(COLUMNS, n_rows)
     return max(ceil(n_entities / step) * step, ceil(2 * COLUMNS / n_rows))

@@ -55,7 +55,7 @@ def dense_eigenpairs(
 ) -> Eigenpairs:
     """Components of a covariance in memory: ``n_components``, those of ``share``, or all D.
 
-    Holds 32 D² bytes, the moments with them.
+    Holds 40 D² bytes, the moments with them.
     """
     values, columns = eigh(moments.covariance, overwrite_a=True, driver="evd", check_finite=False)
     spectrum = values[::-1].clip(0)  # rounding may leave a variance that is 0 slightly below it
@@ -72,7 +72,7 @@ def leading_eigenpairs(
 ) -> Eigenpairs:
     """Components of a covariance on storage, by Lanczos' method: D² flops a step.
 
-    Holds 24 D C bytes. The first vector is fixed: the same tiles give the same components.
+    Holds 48 D C bytes. The first vector is fixed: the same tiles give the same components.
 
     Parameters
     ----------

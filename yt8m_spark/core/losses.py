@@ -1,8 +1,8 @@
 """The three classifier families of paper §4.3: logistic, hinge (SVM) and mixture of experts.
 
 Axes: B videos of a mini-batch, R weight vectors an entity (1; MoE 2H), E entities of a block.
-A family is three functions of the logits ``z`` (B, R, E) that its weights give, and where its
-biases start. Arrays are NumPy's or torch's (`core.arrays`).
+A family is three functions of the logits ``z`` (B, R, E) that its weights give. Arrays
+are NumPy's or torch's (`core.arrays`).
 """
 
 from __future__ import annotations

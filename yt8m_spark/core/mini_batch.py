@@ -91,7 +91,7 @@ class MiniBatchStep:
             weights = self._weights_of(y[rows], len(x), None if counts is None else counts[rows])
             part_loss = self._to_gradient(z[rows], y[rows], weights, measure)
             loss = loss + part_loss if measure else None
-        self._descend(x, z.reshape(len(x), -1))
+        self._descend(x, self._logits[: len(x)])
         return loss
 
     def _to_gradient(self, z: Any, y: Any, weights: Any, measure: bool) -> Any:

@@ -4,7 +4,7 @@ Axes: B videos of a mini-batch, H experts, E entities of the block.
 
 Every function here works on *logits* ``z`` of shape (B, 2H, E): ``z[:, :H]`` are the gates'
 w_h·x and ``z[:, H:]`` the experts' u_h·x. They come from one matrix product for the whole block;
-the chain rule's last step, multiplying by x, is another (`core.training`).
+the chain rule's last step, multiplying by x, is another (`core.mini_batch`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROBABILITY_FLOOR = 1e-7
 def moe_probability(z: Any) -> Any:
     """p(e|x) of Eq. 5's mixture, (B, E), for logits ``z`` (B, 2H, E)."""
     gate, expert = _activations(z)
-    return (gate * expert).sum(1)
+    return namespace(z).clip((gate * expert).sum(1), 0, 1)  # rounding may leave it above 1
 
 
 def moe_loss(z: Any, y: Any) -> Any:

@@ -15,7 +15,7 @@ from yt8m_spark.core.whitening_options import WhiteningOptions, check_varies
 __all__ = ["BYTES_A_COMPONENT", "check_fits", "fit_tiled_whitening"]
 
 # What the search for C components of D features holds, for each of their C D numbers.
-BYTES_A_COMPONENT = 24
+BYTES_A_COMPONENT = 48
 
 
 def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:

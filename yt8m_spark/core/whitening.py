@@ -173,7 +173,7 @@ def fit_whitening(
     n_components: int | None = None,
     *,
     explained_variance: float | None = None,
-    ridge: float = 1.0,
+    ridge: float = 10.0,
     method: Method = "pca",
     l2_normalize: bool = True,
 ) -> Whitening:
@@ -206,7 +206,8 @@ def fit_whitening(
     Notes
     -----
     The paper gives no ridge. With none, the thousand smallest directions, which hold noise, weigh
-    as much as the first; on real shards a ridge of the mean variance gains 1 % mAP and 1.5 % GAP.
+    as much as the first; on 11,790 real videos a ridge of ten mean variances gains 0.2 % mAP and
+    1.2 % GAP over one of a single one. More videos bear less.
     Signs of eigenvectors are fixed (largest entry positive) so that runs can be compared. A
     variance within float32 rounding (see `noise_variances`) counts as 0.
     """

@@ -15,7 +15,7 @@ class WhiteningOptions(NamedTuple):
 
     n_components: int | None = None
     explained_variance: float | None = None
-    ridge: float = 1.0
+    ridge: float = 10.0
     method: Method = "pca"
     l2_normalize: bool = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from yt8m_spark import __version__
 from yt8m_spark.artifacts import save_json
 from yt8m_spark.core.losses import LossFamily
 from yt8m_spark.errors import InputError
-from yt8m_spark.scorer import model_family, read_description
+from yt8m_spark.scorer import check_model, model_family, read_description
 from yt8m_spark.spark.entity_rows import ENTITY_ROW, write_rows
 from yt8m_spark.spark.plan import Plan, block_file
 from yt8m_spark.spark.shards import ShardSet
@@ -37,12 +38,18 @@ def check_extensible(
         If it is of another family, feature width or whitening.
     """
     described = read_description(model)
+    check_model(model)  # its files, all of them
     theirs = model_family(described)
     pairs = [
         ("loss family", theirs.name, family.name),
         ("number of weight vectors", theirs.n_rows, family.n_rows),
         ("feature width", described["n_features"], n_features),
     ]
+    frames, expected_frames = described.get("frames"), description.get("frames")
+    if frames != expected_frames:
+        pairs.append(
+            ("kind of input", _frames_or_videos(frames), _frames_or_videos(expected_frames))
+        )
     whitening = description.get("whitening")
     if whitening and described.get("whitening"):
         pairs.append(("whitening", str(described["whitening"])[:12], str(whitening)[:12]))
@@ -54,6 +61,10 @@ def check_extensible(
                 expected=expected,
                 found=found,
             )
+
+
+def _frames_or_videos(frames: object) -> str:
+    return "videos" if frames is None else f"frames, {frames}"
 
 
 def gather_model(
@@ -93,11 +104,17 @@ def gather_model(
 
 
 def mean_losses(model: str) -> list[float]:
-    """Mean over the entities of a model of their loss in each pass."""
-    files = sorted((Path(model) / "entities").glob("*.parquet"))
+    """Mean over the entities that a training trained of their loss after each pass.
+
+    An entity that converged early keeps its last loss; entities kept from another model, and those
+    without positives, have no say.
+    """
+    files = sorted((Path(model) / "entities").glob("block-*.parquet"))
     tables = [pq.read_table(path, columns=["loss_history"]) for path in files]
-    histories = pa.concat_tables(tables)["loss_history"].to_pylist()
-    passes = [[h[i] for h in histories if len(h) > i] for i in range(max(map(len, histories)))]
+    rows = [table["loss_history"].to_pylist() for table in tables]
+    histories = [history for history in chain.from_iterable(rows) if history]
+    n_passes = max(map(len, histories), default=0)
+    passes = [[h[min(i, len(h) - 1)] for h in histories] for i in range(n_passes)]
     return [float(np.mean(losses)) for losses in passes]
 
 

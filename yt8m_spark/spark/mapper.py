@@ -25,7 +25,7 @@ from yt8m_spark.devices import array_of
 from yt8m_spark.progress import Heartbeat
 from yt8m_spark.spark.checkpoints import Checkpoint
 from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
-from yt8m_spark.spark.plan import Plan, block_file, progress_file, read_plan
+from yt8m_spark.spark.plan import Plan, block_file, block_is_done, progress_file, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.shards import ShardSet, open_shards, read_ahead
 from yt8m_spark.spark.warm_start import warm_state
@@ -47,7 +47,7 @@ def train_blocks(batches: Iterable[pa.RecordBatch], work: str) -> Iterator[pa.Re
     shards = open_shards(plan.shards, plan.cache)
     for batch in batches:
         for number in batch.column("id").to_pylist():
-            if block_file(work, number).exists():
+            if block_is_done(work, number):
                 continue
             block = _train_block(plan, number, shards, work)
             write_block(block_file(work, number), block, plan.loss)
@@ -98,9 +98,11 @@ def _first_state(
     n_positives = plan.n_positives[plan.block(number)]
     prior = prior_probability(n_positives, shards.n_videos, weights)
     state = initial_state(family, entities, shards.n_features, plan.options, prior, shards.n_videos)
-    if plan.initial_model is not None:
-        warm_state(state, plan.initial_model, entities)
-    state.rest_on_prior(family, prior, n_positives == 0)
+    unlearnable = n_positives == 0
+    state.active &= ~unlearnable
+    if plan.initial_model is not None:  # what it knows, it knows without positives too
+        unlearnable &= ~warm_state(state, plan.initial_model, entities)
+    state.rest_on_prior(family, prior, unlearnable)
     return state
 
 

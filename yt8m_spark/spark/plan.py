@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.core.training_options import TrainingOptions
 
-__all__ = ["Plan", "block_file", "describe_plan", "progress_file", "read_plan", "write_plan"]
+__all__ = [
+    "Plan",
+    "block_file",
+    "block_is_done",
+    "describe_plan",
+    "progress_file",
+    "read_plan",
+    "write_plan",
+]
 
 
 class Plan(NamedTuple):
@@ -80,6 +90,15 @@ def read_plan(work: str) -> Plan:
 def block_file(work: str, number: int) -> Path:
     """Where the task of block ``number`` leaves its result."""
     return Path(work) / "blocks" / f"block-{number:05d}.parquet"
+
+
+def block_is_done(work: str, number: int) -> bool:
+    """Whether the result of block ``number`` is there, whole: a disk may lose its last seconds."""
+    path = block_file(work, number)
+    try:
+        return path.exists() and pq.read_metadata(path).num_rows > 0
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def progress_file(work: str, number: int) -> Path:

@@ -20,7 +20,7 @@ from yt8m_spark.core.validation import validation_bytes
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
 from yt8m_spark.spark.gathering import gather_model
-from yt8m_spark.spark.plan import Plan, block_file
+from yt8m_spark.spark.plan import Plan, block_is_done
 from yt8m_spark.spark.search_figures import (
     SettingFigures,
     describe_choice,
@@ -207,7 +207,8 @@ def search_entities(
 
 
 def _width(table: DataFrame) -> int | None:
-    row = table.select(F.size("features").alias("width")).first()
+    known = table.where("features is not null")
+    row = known.select(F.size("features").alias("width")).first()
     return None if row is None else int(row["width"])
 
 
@@ -247,7 +248,7 @@ def _run_blocks(
     spark: SparkSession, plan: Plan, n_settings: int, n_videos: tuple[int, int], work: str
 ) -> None:
     """Train and judge all blocks, a task each."""
-    left = [n for n in range(plan.n_blocks) if not block_file(work, n).exists()]
+    left = [n for n in range(plan.n_blocks) if not block_is_done(work, n)]
     train, validate = n_videos
     total = len(left) * n_settings * (plan.options.n_epochs * train + validate)
     label = f"search {plan.loss}, {len(plan.entities)} entities, {n_settings} settings"

@@ -28,7 +28,7 @@ from yt8m_spark.progress import Heartbeat
 from yt8m_spark.spark.checkpoints import Checkpoint
 from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
 from yt8m_spark.spark.mapper import block_trainer
-from yt8m_spark.spark.plan import Plan, block_file, read_plan
+from yt8m_spark.spark.plan import Plan, block_file, block_is_done, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.search_plan import progress_of, read_search_plan, setting_folder
 from yt8m_spark.spark.shards import ShardSet, open_shards, read_ahead
@@ -74,7 +74,7 @@ def search_blocks(batches: Iterable[pa.RecordBatch], work: str) -> Iterator[pa.R
     validation = open_shards(search.validation, plans[0].cache)
     for batch in batches:
         for number in batch.column("id").to_pylist():
-            if not block_file(work, number).exists():
+            if not block_is_done(work, number):
                 _search_block(plans, number, shards, validation, work)
                 n_entities = len(plans[0].entities[plans[0].block(number)])
                 report = {"block": [number], "n_entities": [n_entities]}

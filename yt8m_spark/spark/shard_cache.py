@@ -20,6 +20,8 @@ from yt8m_spark.artifacts import staged_file
 
 __all__ = ["cached_file", "local_cache_for", "prepare_cache"]
 
+_DIGEST = re.compile("[0-9a-f]{64}")
+
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "9p", "beegfs"}
 _DATABRICKS = ("/Volumes/", "/dbfs/")  # mounts of object storage, not all told of in /proc
 _ESCAPED = re.compile(r"\\([0-7]{3})")  # a blank in a path is \040 in /proc/mounts
@@ -57,7 +59,9 @@ def prepare_cache(cache: str, digest: str) -> None:
     try:
         (Path(cache) / digest).mkdir(parents=True, exist_ok=True)
         os.utime(Path(cache) / digest)
-        stale = [path for path in Path(cache).iterdir() if _idle(path, now)]
+        # Sets alone, which are called by their digest: the folder may be anybody's.
+        sets = [path for path in Path(cache).iterdir() if _DIGEST.fullmatch(path.name)]
+        stale = [path for path in sets if _idle(path, now)]
     except OSError as error:
         _warn_once(cache, str(error))
         return

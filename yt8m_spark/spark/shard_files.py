@@ -9,6 +9,7 @@ Axes: V videos of the shard, N videos asked for, D features, L labels.
 from __future__ import annotations
 
 import threading
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,7 +177,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     try:
         np.lib.format.read_magic(file)
         shape, columns_first, dtype = np.lib.format.read_array_header_1_0(file)
-    except ValueError:
+    except (ValueError, SyntaxError, tokenize.TokenError):  # NumPy reads it as Python
         return (), np.dtype("V")
     return ((), dtype) if columns_first and len(shape) > 1 else (shape, dtype)
 

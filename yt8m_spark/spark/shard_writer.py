@@ -111,6 +111,8 @@ def stored_table(features: DataFrame, folder: str, dtype: str, codebook: str | N
     size = F.octet_length("features") if coded else F.size("features")
     one = rows.where("features is not null").select(size.alias("width")).head(1)
     n_features = int(one[0].width) if one else 0
+    if one and n_features == 0:
+        raise InputError("features are empty", where=_WHERE, expected="one number at least")
     n_levels = 0
     if coded:
         _copy_codebook(features, folder, codebook)

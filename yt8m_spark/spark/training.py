@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from yt8m_spark.artifacts import load_json
 from yt8m_spark.core.block_width import block_width, cache_share
 from yt8m_spark.core.losses import loss_family
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
-from yt8m_spark.spark.gathering import check_extensible, gather_model
+from yt8m_spark.spark.gathering import check_extensible, gather_model, mean_losses
 from yt8m_spark.spark.mapper import BLOCK_REPORT, train_blocks
-from yt8m_spark.spark.plan import Plan, block_file, describe_plan, write_plan
+from yt8m_spark.spark.plan import Plan, block_is_done, read_plan, write_plan
 from yt8m_spark.spark.task_slots import task_slots
 from yt8m_spark.spark.training_data import TrainingData, prepare_shards
 
@@ -40,7 +39,7 @@ class Trained(NamedTuple):
     n_videos: int
     n_blocks: int
     n_without_positives: int  # rest on their prior
-    mean_loss: float  # of the last pass, mean over entities; NaN if all blocks were there already
+    mean_loss: float  # of the last pass, mean over the entities that were trained
 
 
 class Extras(NamedTuple):
@@ -123,8 +122,10 @@ def train_entities(
     ids = chosen_entities(data, entities)
     for folder in {extras.initial_model, extras.extends} - {None}:
         check_extensible(str(folder), family, data.shards.n_features, description or {})
-    size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
     work = str(Path(work).resolve())  # tasks may run in another directory
+    if block_size is None and (Path(work) / "plan.json").exists():
+        block_size = read_plan(work).block_size  # blocks go on as they were begun
+    size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
     initial = extras.initial_model
     plan = Plan(
         loss,
@@ -142,11 +143,12 @@ def train_entities(
         extras.checkpoint_seconds,
     )
     _open_plan(work, plan)
-    mean_loss = _run_blocks(spark, plan, data.shards.n_videos, work)
+    _run_blocks(spark, plan, data.shards.n_videos, work)
     n_entities = gather_model(
         work, model_folder, plan, data.shards, extras.extends, description or {}
     )
     without = int((plan.n_positives == 0).sum())
+    mean_loss = (mean_losses(model_folder) or [float("nan")])[-1]
     return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
 
 
@@ -163,22 +165,19 @@ def _block_size(
 def _open_plan(work: str, plan: Plan) -> None:
     """Write the plan; refuse blocks of another one, which would become part of this model."""
     blocks = sorted((Path(work) / "blocks").glob("*.parquet"))
-    if blocks and load_json(Path(work) / "plan.json") != describe_plan(plan):
+    if blocks and read_plan(work).digest != plan.digest:
         raise InputError("blocks are of another training", where=work)
     write_plan(work, plan)
 
 
-def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> float:
-    """Train all blocks, a task each; mean loss of the last pass over the entities."""
-    left = [n for n in range(plan.n_blocks) if not block_file(work, n).exists()]
+def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> None:
+    """Train all blocks, a task each."""
+    left = [n for n in range(plan.n_blocks) if not block_is_done(work, n)]
     total = len(left) * plan.options.n_epochs * n_videos
     label = f"train {plan.loss}, {len(plan.entities)} entities"
     with watch(str(Path(work) / "heartbeats"), total, label, " video passes"):
         numbers = spark.range(0, plan.n_blocks, 1, plan.n_blocks)
-        reports = numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).toPandas()
-    if not reports["n_entities"].sum():
-        return float("nan")
-    return float(np.average(reports["mean_loss"], weights=reports["n_entities"]))
+        numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).collect()
 
 
 def chosen_entities(data: TrainingData, entities: NDArray[np.int64] | None) -> NDArray[np.int64]:

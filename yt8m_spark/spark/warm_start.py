@@ -18,10 +18,11 @@ from yt8m_spark.errors import InputError
 __all__ = ["warm_state"]
 
 
-def warm_state(state: BlockState, model: str, entities: NDArray[np.int64]) -> None:
+def warm_state(state: BlockState, model: str, entities: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Lay weights and AdaGrad's sums of the model in ``model`` over the first ``state`` (E,).
 
-    Entities that the model has not begin as they would without it.
+    Entities that the model has not begin as they would without it: those that the result, (E,),
+    says False of.
 
     Raises
     ------
@@ -29,6 +30,7 @@ def warm_state(state: BlockState, model: str, entities: NDArray[np.int64]) -> No
         If its weights are of another shape.
     """
     width, n_rows, _ = state.weights.shape
+    known = np.zeros(len(entities), dtype=bool)
     for row in _rows_of(model, entities).to_pylist():
         place = int(np.searchsorted(entities, row["entity"]))
         _check_size(row, n_rows, width, model)
@@ -37,6 +39,8 @@ def warm_state(state: BlockState, model: str, entities: NDArray[np.int64]) -> No
         state.weights[:-1, :, place] = weights.T
         state.weights[-1, :, place] = row["bias"]
         state.accumulator[:, :, place] = accumulator.T
+        known[place] = True
+    return known
 
 
 def _rows_of(model: str, entities: NDArray[np.int64]) -> pa.Table:

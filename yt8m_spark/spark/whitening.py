@@ -57,7 +57,7 @@ _ARRAYS = ("mean", "components", "eigenvalues", "ridge", "total_variance")
 
 # What a task, or the driver, may hold of a covariance or its eigenvectors, in bytes. Up to D =
 # 2,896 (an eighth of it for one state) a covariance stays in memory; wider ones are cut in tiles.
-# 1,024 components of D = 14,336 features (352 MB) fit too.
+# 1,024 components of D = 7,168 (352 MB) fit, and 780 of D = 14,336.
 TASK_MEMORY = 512 << 20
 
 
@@ -74,7 +74,7 @@ def fit_columns(
     *,
     n_components: int | None = None,
     explained_variance: float | None = None,
-    ridge: float = 1.0,
+    ridge: float = 10.0,
     method: Method = "pca",
     l2_normalize: bool = True,
     memory: int = TASK_MEMORY,
