@@ -137,6 +137,25 @@ def test_a_training_stopped_anywhere_ends_with_the_same_bits(name, changes):
     assert_array_equal(np.array(trainer.losses), np.array(undisturbed.losses))
 
 
+def test_all_mini_batches_are_measured_where_the_loss_decides():
+    # Nothing is learned at so small a rate: the loss of all videos, not of some mini-batches.
+    x, y = videos()
+    options = {"learning_rate": 1e-20, "n_epochs": 1, "tolerance": 0.1}
+    trainer = run(trainer_of(**options), x, y)
+    bias = np.log(0.4 / 0.6)
+    expected = np.logaddexp(0, bias) - y.mean(axis=0) * bias
+    assert_allclose(trainer.losses[0], expected, rtol=1e-5)
+
+
+def test_each_pass_looks_at_other_negatives():
+    x, y = videos()
+    y[:] = 0
+    trainer = trainer_of(negative_rate=0.3, n_epochs=2, learning_rate=1e-20, prior_bias=False)
+    run(trainer, x, y)
+    # The weights do not change, so only which videos are looked at can change the loss.
+    assert (trainer.losses[0] != trainer.losses[1]).any()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_converged_entities_stop_and_the_others_do_not_notice(name):
     x, y = videos()
