@@ -53,7 +53,3 @@ class Checkpoint:
         if time.monotonic() - self._written >= self._seconds:
             save_arrays(self._path, {**trainer.progress(), _DIGEST: self._digest})
             self._written = time.monotonic()
-
-    def remove(self) -> None:
-        """Remove the file: the block is done."""
-        self._path.unlink(missing_ok=True)

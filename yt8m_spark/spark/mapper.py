@@ -30,7 +30,7 @@ from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.shards import ShardSet, open_shards, read_ahead
 from yt8m_spark.spark.warm_start import warm_state
 
-__all__ = ["BLOCK_REPORT", "block_trainer", "train_blocks"]
+__all__ = ["BLOCK_REPORT", "block_trainer", "labelled_videos", "train_blocks"]
 
 BLOCK_REPORT = StructType(
     [
@@ -64,7 +64,7 @@ def _train_block(plan: Plan, number: int, shards: ShardSet, work: str) -> Traine
     heartbeat = Heartbeat(str(Path(work) / "heartbeats"), f"{number:05d}")
     heartbeat.advance(trainer.epoch * shards.n_videos + trainer.n_done)
     while not trainer.done:
-        ahead: Any = read_ahead(_labelled_videos(plan, shards, entities, trainer))
+        ahead: Any = read_ahead(labelled_videos(plan, number, shards, trainer, trainer.n_done))
         with closing(ahead) as videos:
             for features, labels in videos:
                 trainer.feed(features, labels)
@@ -106,15 +106,17 @@ def _first_state(
     return state
 
 
-def _labelled_videos(
-    plan: Plan, shards: ShardSet, entities: NDArray[np.int64], trainer: BlockTrainer
+def labelled_videos(
+    plan: Plan, number: int, shards: ShardSet, trainer: BlockTrainer, skip: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Features and labels of what is left of a pass, on the device where the weights are."""
-    like = trainer.state.weights
-    chunks = videos_of_pass(
-        shards.sizes, shards.read, plan.options.seed, trainer.epoch, trainer.n_done
-    )
-    for chunk in chunks:
+    """Features, and labels of block ``number``, of the pass that ``trainer`` is in.
+
+    The first ``skip`` videos are left out; the rest comes on the device where the weights are.
+    """
+    entities, like = plan.entities[plan.block(number)], trainer.state.weights
+    # Told now: a thread reads, while the trainer goes on to the next pass.
+    epoch = trainer.epoch
+    for chunk in videos_of_pass(shards.sizes, shards.read, plan.options.seed, epoch, skip):
         labels = label_matrix(chunk, entities)
         yield asarray_like(chunk.features, like), asarray_like(labels, like)
 

@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from yt8m_spark.artifacts import staged_file
-from yt8m_spark.core.arrays import asarray_like
 from yt8m_spark.core.losses import loss_family
 from yt8m_spark.core.training import BlockTrainer, label_matrix
 from yt8m_spark.core.validation import BlockValidation
-from yt8m_spark.core.video_order import videos_of_pass
 from yt8m_spark.progress import Heartbeat
 from yt8m_spark.spark.checkpoints import Checkpoint
 from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
-from yt8m_spark.spark.mapper import block_trainer
+from yt8m_spark.spark.mapper import block_trainer, labelled_videos
 from yt8m_spark.spark.plan import Plan, block_file, block_is_done, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.search_plan import progress_of, read_search_plan, setting_folder
@@ -121,17 +119,18 @@ def _train(
     for epoch in range(n_epochs):
         here = [t for t in trainings if t.trainer.epoch == epoch and not t.trainer.done]
         if here:
-            _train_pass(here, epoch, number, shards, heartbeat)
+            _train_pass(here, number, shards, heartbeat)
     for _, trainer, _ in trainings:  # those whose entities converged: their passes are done too
         heartbeat.advance((n_epochs - trainer.epoch) * shards.n_videos)
 
 
 def _train_pass(
-    trainings: Sequence[_Training], epoch: int, number: int, shards: ShardSet, heartbeat: Heartbeat
+    trainings: Sequence[_Training], number: int, shards: ShardSet, heartbeat: Heartbeat
 ) -> None:
+    plan, first, _ = trainings[0]
     fed = [training.trainer.n_done for training in trainings]
     position = min(fed)
-    ahead: Any = read_ahead(_labelled_videos(trainings[0], epoch, number, shards, position))
+    ahead: Any = read_ahead(labelled_videos(plan, number, shards, first, position))
     with closing(ahead) as videos:
         for features, labels in videos:
             end = position + len(features)
@@ -145,17 +144,6 @@ def _train_pass(
             position = end
     for _, trainer, _ in trainings:
         trainer.end_pass()
-
-
-def _labelled_videos(
-    training: _Training, epoch: int, number: int, shards: ShardSet, skip: int
-) -> Iterator[tuple[Any, Any]]:
-    """Features and labels of what is left of a pass, on the device where the weights are."""
-    plan, like = training.plan, training.trainer.state.weights
-    entities = plan.entities[plan.block(number)]
-    for chunk in videos_of_pass(shards.sizes, shards.read, plan.options.seed, epoch, skip):
-        labels = label_matrix(chunk, entities)
-        yield asarray_like(chunk.features, like), asarray_like(labels, like)
 
 
 def _keep(training: _Training, setting: int, number: int, work: str) -> _Judged:
