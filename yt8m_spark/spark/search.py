@@ -32,7 +32,7 @@ from yt8m_spark.spark.search_plan import SearchPlan, open_search_plan, setting_f
 from yt8m_spark.spark.search_rows import chosen_folder, lay_blocks, save_choice
 from yt8m_spark.spark.shards import ShardSet
 from yt8m_spark.spark.task_slots import task_slots
-from yt8m_spark.spark.training import Extras, chosen_entities
+from yt8m_spark.spark.training import Extras, chosen_entities, plan_of
 from yt8m_spark.spark.training_data import TrainingData, prepare_shards
 
 __all__ = ["Searched", "SettingFigures", "prepare_validation", "search_entities"]
@@ -167,21 +167,7 @@ def search_entities(
     _check_validation(data, validation, ids)
     size = block_size or _block_size(spark, loss, settings, len(ids), data.shards.n_features)
     work = str(Path(work).resolve())  # tasks may run in another directory
-    base = Plan(
-        loss,
-        settings[0].n_experts,
-        options,
-        ids,
-        data.n_positives(ids),
-        size,
-        data.shards.folder,
-        data.shards.digest,
-        extras.cache,
-        extras.positive_weights,
-        None,
-        extras.device,
-        extras.checkpoint_seconds,
-    )
+    base = plan_of(data, loss, settings[0].n_experts, options, ids, size, extras)
     search = SearchPlan(tuple(settings), validation.shards.folder, validation.shards.digest)
     plans = open_search_plan(work, base, search)
     n_videos = data.shards.n_videos, validation.shards.n_videos

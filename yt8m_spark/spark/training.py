@@ -27,6 +27,7 @@ __all__ = [
     "Trained",
     "TrainingData",
     "chosen_entities",
+    "plan_of",
     "prepare_shards",
     "train_entities",
 ]
@@ -126,22 +127,7 @@ def train_entities(
     if block_size is None and (Path(work) / "plan.json").exists():
         block_size = read_plan(work).block_size  # blocks go on as they were begun
     size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
-    initial = extras.initial_model
-    plan = Plan(
-        loss,
-        n_experts,
-        options,
-        ids,
-        data.n_positives(ids),
-        size,
-        data.shards.folder,
-        data.shards.digest,
-        extras.cache,
-        extras.positive_weights,
-        None if initial is None else str(Path(initial).resolve()),
-        extras.device,
-        extras.checkpoint_seconds,
-    )
+    plan = plan_of(data, loss, n_experts, options, ids, size, extras)
     _open_plan(work, plan)
     _run_blocks(spark, plan, data.shards.n_videos, work)
     n_entities = gather_model(
@@ -150,6 +136,34 @@ def train_entities(
     without = int((plan.n_positives == 0).sum())
     mean_loss = (mean_losses(model_folder) or [float("nan")])[-1]
     return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
+
+
+def plan_of(
+    data: TrainingData,
+    loss: str,
+    n_experts: int,
+    options: TrainingOptions,
+    entities: NDArray[np.int64],
+    block_size: int,
+    extras: Extras,
+) -> Plan:
+    """Plan of a training of ``entities`` on ``data``."""
+    initial = extras.initial_model
+    return Plan(
+        loss=loss,
+        n_experts=n_experts,
+        options=options,
+        entities=entities,
+        n_positives=data.n_positives(entities),
+        block_size=block_size,
+        shards=data.shards.folder,
+        shards_digest=data.shards.digest,
+        cache=extras.cache,
+        positive_weights=extras.positive_weights,
+        initial_model=None if initial is None else str(Path(initial).resolve()),
+        device=extras.device,
+        checkpoint_seconds=extras.checkpoint_seconds,
+    )
 
 
 def _block_size(
