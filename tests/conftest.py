@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: one Spark session, and the way to the real data."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -66,3 +67,17 @@ def run_job(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, the one of the machine; tests that use it skip where there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("there is no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
