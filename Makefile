@@ -20,6 +20,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python jobs/run_pipeline.py --config conf/local/run_pipeline.toml \
 		--train '$(DEMO)/data/frame/train*.tfrecord' --test '$(DEMO)/data/frame/test*.tfrecord' \
 		--output $(DEMO)/results --overwrite
+	$(BIN)/python jobs/build_explorer.py --vocabulary $(DEMO)/data/vocabulary.csv \
+		--input $(DEMO)/results/features/mean_std_top5/test \
+		--model $(DEMO)/results/models/moe_mean_std_top5 \
+		--evaluation $(DEMO)/results/evaluation/moe_mean_std_top5 \
+		--output $(DEMO)/explorer --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -13,12 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yt8m_spark.core.average_precision import cells_of, precision_sums, run_starts
-from yt8m_spark.core.metrics import entity_figures, evaluation_metrics
-from yt8m_spark.core.ranking import hits, n_ranks, ranking_counts
-from yt8m_spark.core.scored import RankedBatch, ScoredBatch, label_set, rank_scored
+from yt8m_spark.core.scored import ScoredBatch, label_set
 from yt8m_spark.formats.examples import decode_video
 from yt8m_spark.formats.tfrecord import read_records
+from yt8m_spark.spark.evaluation_local import evaluate_batches
 
 __all__ = ["LogisticModel", "MoeModel", "Videos", "metrics_of", "read_videos", "scores_of", "train"]
 
@@ -30,7 +28,6 @@ LEARNING_RATE = 0.01  # --base_learning_rate
 DECAY, DECAY_EXAMPLES = 0.95, 4_000_000  # --learning_rate_decay and _decay_examples, in steps
 CLIP_NORM = 1.0  # --clip_gradient_norm, of each variable's gradient
 EPSILON = 1e-5  # of CrossEntropyLoss
-_POOLED = 20
 
 
 class Videos(NamedTuple):
@@ -133,19 +130,10 @@ def scores_of(model: LogisticModel | MoeModel, features: Floats) -> Floats:
 
 def metrics_of(scores: Floats, videos: Videos) -> dict[str, float]:
     """What the job evaluate gives, of scores (V, E) in memory."""
-    offsets, values = videos.label_offsets, videos.label_values
     ids = [f"{number:09d}" for number in range(len(scores))]
     entities = np.arange(scores.shape[1], dtype=np.int64)
-    batch = ScoredBatch(ids, offsets, values, entities, scores)
-    cells = cells_of(batch)
-    order = np.lexsort((-cells.thresholds, cells.entities))
-    of_map = _sums(*(column[order] for column in (cells.entities, cells.hits, cells.totals)))
-    top = rank_scored(batch, _POOLED)
-    found, counts = np.unique(values, return_counts=True)
-    n_positives = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    figures = entity_figures(n_positives, of_map, _starter_sums(top))
-    ranking = ranking_counts(rank_scored(batch, n_ranks(offsets)))
-    return evaluation_metrics(ranking, figures, _pool_sum(top))
+    batch = ScoredBatch(ids, videos.label_offsets, videos.label_values, entities, scores)
+    return evaluate_batches([batch]).metrics
 
 
 def _step(
@@ -176,23 +164,3 @@ def _linear(n_features: int, n_outputs: int, *, bias: bool) -> torch.nn.Linear:
     if bias:
         torch.nn.init.zeros_(layer.bias)
     return layer
-
-
-def _starter_sums(top: RankedBatch) -> dict[int, float]:
-    """Sum of h_i H_i / T_i of each entity over the 20 best entities of each video."""
-    order = np.lexsort((-top.scores, top.entities))
-    ones = np.ones(len(order), dtype=np.int64)
-    return _sums(top.entities[order], hits(top)[order].astype(np.int64), ones)
-
-
-def _pool_sum(top: RankedBatch) -> float:
-    """Sum of h_i H_i / T_i over the 20 best predictions of all videos in one pool."""
-    order = np.lexsort((top.entities, -top.scores))
-    ones = np.ones(len(order), dtype=np.int64)
-    return _sums(np.zeros_like(ones), hits(top)[order].astype(np.int64), ones)[0]
-
-
-def _sums(groups: Ints, hit_counts: Ints, totals: Ints) -> dict[int, float]:
-    first = run_starts(groups)
-    sums, _ = precision_sums(first, hit_counts, totals, np.zeros((len(first), 2), np.int64))
-    return dict(zip(groups[first].tolist(), sums.tolist(), strict=True))

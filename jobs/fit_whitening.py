@@ -20,7 +20,8 @@ from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import video_features
 from yt8m_spark.spark.tables import count_videos, read_input
-from yt8m_spark.spark.whitening import TASK_MEMORY, fit_columns, save_whitening
+from yt8m_spark.spark.whitening import TASK_MEMORY, fit_columns
+from yt8m_spark.whitening_files import save_whitening
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
 
 _MIB = 1 << 20

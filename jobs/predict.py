@@ -28,6 +28,9 @@ class Config(JobConfig):
 
     model: str = option("model folder of train_entities")
     input: str = option("features table; frames table or shards for a model of frames")
+    calibration: str | None = option(
+        "folder of fit_calibration on this model: scores become probabilities", None
+    )
     top_k: int = option(
         "entities kept for each video; GAP@20 needs 20, mAP to the last digit all", 20
     )
@@ -40,11 +43,17 @@ class Config(JobConfig):
 
 def main(config: Config) -> JobResult:
     """Read, score, write."""
-    with open_run("predict", config, [config.input, config.model]) as run:
+    with open_run("predict", config, [config.input, config.model, config.calibration]) as run:
         table = read_scoring_input(run.spark, config.input, config.model)
         total = count_videos(run.spark, config.input)
         with watch(run.heartbeats, total, "score videos") as heartbeats:
-            predictions = predict(table, config.model, config.top_k, heartbeats=heartbeats)
+            predictions = predict(
+                table,
+                config.model,
+                config.top_k,
+                calibration=config.calibration,
+                heartbeats=heartbeats,
+            )
             predictions.write.mode("overwrite").parquet(run.folder)
         run.log_metrics({"n_videos": read_table(run.spark, run.folder).count()})
     return run.result({"predictions": config.output})

@@ -1,8 +1,10 @@
 """Run recipes from TFRecords to a table like the paper's Table 3.
 
 reads    --train --test   globs of TFRecord shards (frame or video level), or tables
-writes   --output         folder: videos, whitening, features, models, evaluation, table.txt
-logs     one MLflow parent run with the table, one child run a recipe with its metrics
+writes   --output         folder: videos, whitening, features, models, evaluation, table.txt and
+                          a comparison of all, comparison/comparison.html
+logs     one MLflow parent run with the table, one child run a recipe with its metrics, loss by
+         pass and evaluation; the models, with --log-models
 
     spark-submit jobs/run_pipeline.py --train 'yt8m/frame/train*.tfrecord' \
         --test 'yt8m/frame/validate*.tfrecord' --output results
@@ -10,23 +12,27 @@ logs     one MLflow parent run with the table, one child run a recipe with its m
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from yt8m_spark.config import describe_config, option
+from yt8m_spark.core.evaluation_options import EvaluationOptions
+from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.whitening_options import WhiteningOptions
+from yt8m_spark.evaluation_report import EvaluationReport
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
+from yt8m_spark.pipeline_report import log_evaluation, report_recipes
+from yt8m_spark.pyfunc import log_entity_model
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
-from yt8m_spark.report import figures_table
 from yt8m_spark.run import Run, open_run
-from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.tracking import tracked_run
 from yt8m_spark.training_config import TrainingConfig
+from yt8m_spark.training_metrics import follow_training, log_losses
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE
+
+_MAJORITY = "majority"  # the baseline that looks at no video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,8 @@ class Config(TrainingConfig):
         "components, components rotated back to features, or only the mean subtracted", "pca"
     )
     n_frames: int = option("frames of a video that <loss>_frames learns from (§4.1.1)", 20)
+    bootstrap: int = option("replicates for 95 % intervals of all metrics; 0 for none", 0)
+    log_models: bool = option("log each model to MLflow as a pyfunc, with its whitening", False)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -55,7 +63,7 @@ class Config(TrainingConfig):
         if not self.recipes:
             raise ValueError("recipes must name at least one")
         for name in self.recipes:
-            parse_recipe(name)
+            check_label_noise(parse_recipe(name).loss, self.label_noise)
         if self.n_frames < 1:
             raise ValueError(f"n_frames must be at least 1, got {self.n_frames}")
         self.options().whitening.check()
@@ -74,6 +82,7 @@ class Config(TrainingConfig):
             block_size=self.block_size,
             vocabulary=self.vocabulary,
             n_frames=self.n_frames,
+            evaluation=EvaluationOptions(n_replicates=self.bootstrap),
         )
 
 
@@ -84,17 +93,19 @@ def main(config: Config) -> JobResult:
     with open_run("run_pipeline", config, inputs) as run:
         pipeline = Pipeline(run.spark, run.folder, config.options())
         pipeline.make_videos({"train": config.train, "test": config.test}, recipes)
-        rows = {"majority": _majority(run, pipeline, config).metrics}
+        reports = {_MAJORITY: _majority(run, pipeline, config)}
         made: set[str] = set()
         for recipe in recipes:
             if recipe.feature_set not in made:
                 pipeline.make_features(recipe)
                 _log_plot(run, recipe)
                 made.add(recipe.feature_set)
-            rows[recipe.name] = _run_recipe(run, pipeline, recipe, config).metrics
+            reports[recipe.name] = _run_recipe(run, pipeline, recipe, config)
         pipeline.clean_up()
-        _report(run, rows)
-    return run.result({"results": config.output, "table": str(Path(config.output) / "table.txt")})
+        report_recipes(run, reports, baseline=_MAJORITY)
+    files = {"table": "table.txt", "comparison": "comparison/comparison.html"}
+    outputs = {name: str(Path(config.output) / file) for name, file in files.items()}
+    return run.result({"results": config.output, **outputs})
 
 
 def _log_plot(run: Run, recipe: Recipe) -> None:
@@ -105,12 +116,13 @@ def _log_plot(run: Run, recipe: Recipe) -> None:
         run.tracked.log_file(str(plot), folder)
 
 
-def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) -> Evaluation:
+def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) -> EvaluationReport:
     params = describe_config(config) | {
         "recipe": recipe.name,
         "loss": recipe.loss,
         "feature_set": recipe.feature_set,
     }
+    model = pipeline.path("models", recipe.name)
     with tracked_run(
         recipe.name,
         params,
@@ -118,34 +130,30 @@ def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) ->
         experiment=config.experiment,
         parent_run_id=run.tracked.run_id,
     ) as child:
-        trained = pipeline.train(recipe)
-        evaluation = pipeline.evaluate(recipe)
-        child.log_metrics({**evaluation.metrics, **trained._asdict()})
-        child.log_table(evaluation.per_entity.to_pandas(), "per_entity.json")
-    return evaluation
+        with follow_training(child, pipeline.path("work", recipe.name)):
+            trained = pipeline.train(recipe)
+        pipeline.clean_up(recipe)
+        child.log_metrics({f"train_{name}": v for name, v in trained._asdict().items()})
+        log_losses(child, model)
+        report = pipeline.evaluate(recipe)
+        log_evaluation(child, report, pipeline.path("evaluation", recipe.name))
+        if config.log_models:
+            whitening = pipeline.path("whitening", recipe.feature_set)
+            log_entity_model(child, model, whitening=None if recipe.of_frames else whitening)
+    return report
 
 
-def _majority(run: Run, pipeline: Pipeline, config: Config) -> Evaluation:
+def _majority(run: Run, pipeline: Pipeline, config: Config) -> EvaluationReport:
     with tracked_run(
-        "majority",
-        {"recipe": "majority"},
+        _MAJORITY,
+        {"recipe": _MAJORITY},
         uri=config.tracking_uri,
         experiment=config.experiment,
         parent_run_id=run.tracked.run_id,
     ) as child:
-        evaluation = pipeline.evaluate_majority()
-        child.log_metrics(evaluation.metrics)
-    return evaluation
-
-
-def _report(run: Run, rows: dict[str, dict[str, float]]) -> None:
-    """Print the table, save it beside the models and log it."""
-    table = figures_table(rows)
-    (Path(run.folder) / "table.txt").write_text(table)
-    (Path(run.folder) / "table.json").write_text(json.dumps(rows, indent=2) + "\n")
-    run.tracked.log_text(table, "table.txt")
-    run.log_metrics({f"{name}.{key}": v for name, row in rows.items() for key, v in row.items()})
-    print(f"\n{table}", file=sys.stderr)
+        report = pipeline.evaluate_majority()
+        log_evaluation(child, report, pipeline.path("evaluation", _MAJORITY))
+    return report
 
 
 if __name__ == "__main__":

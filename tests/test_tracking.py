@@ -1,5 +1,10 @@
-"""What a run leaves in an MLflow store of SQLite. Servers and Databricks are not tested."""
+"""What a run leaves in an MLflow store of SQLite.
 
+Stores that fail are tested in test_pending.py, a server in test_mlflow_server.py; Databricks is not
+tested.
+"""
+
+import json
 import math
 import os
 from io import StringIO
@@ -69,7 +74,51 @@ def test_a_long_option_is_cut_to_what_mlflow_keeps(uri, client, monkeypatch):
     options = {"input": "x" * 7000, "empty": ""}
     with tracked_run("train", options, uri=uri) as tracked:
         pass
-    assert client.get_run(tracked.run_id).data.params == {"input": "x" * 6000, "empty": ""}
+    run = client.get_run(tracked.run_id)
+    assert run.data.params == {"input": "x" * 6000, "empty": ""}
+    assert json.loads(read_text(run, "params.json")) == options
+
+
+def test_passwords_in_options_are_masked(uri, client):
+    options = {"tracking_uri": "https://ana:hunter2@host", "input": "s3://b/x?X-Amz-Signature=0f"}
+    with tracked_run("train", options, uri=uri) as tracked:
+        pass
+    assert client.get_run(tracked.run_id).data.params == {
+        "tracking_uri": "https://ana:***@host",
+        "input": "s3://b/x?X-Amz-Signature=***",
+    }
+
+
+def test_more_than_a_request_may_hold_is_sent_in_several(uri, client):
+    options = {f"option_{i:03d}": str(i) for i in range(250)}  # MLflow takes 100
+    with tracked_run("train", options, uri=uri) as tracked:
+        tracked.log_curve("loss", [0.5] * 2500)  # and 1,000
+        tracked.log_tags({f"tag_{i:03d}": "x" for i in range(150)})
+    run = client.get_run(tracked.run_id)
+    assert run.data.params == options
+    assert len(client.get_metric_history(tracked.run_id, "loss")) == 2500
+    assert len([name for name in run.data.tags if name.startswith("tag_")]) == 150
+
+
+def test_data_that_a_run_reads_are_its_inputs(uri, client):
+    given = [
+        {
+            "name": f"table {i}",
+            "digest": f"{i}",
+            "source_type": "local",
+            "source": json.dumps({"uri": f"/data/{i}"}),
+            "schema": json.dumps({"mlflow_colspec": []}) if i else None,
+            "profile": json.dumps({"num_rows": i}),
+            "context": ("training", "evaluation")[i],
+        }
+        for i in range(2)
+    ]
+    with tracked_run("train", {}, uri=uri) as tracked:
+        tracked.log_inputs(given)
+        tracked.log_inputs(given)  # again: nothing is there twice
+    found = client.get_run(tracked.run_id).inputs.dataset_inputs
+    read = [dict(data.dataset) | {"context": data.tags[0].value} for data in found]
+    assert sorted(read, key=lambda data: data["digest"]) == given
 
 
 def test_figures_have_steps_and_may_be_nan(uri, client):

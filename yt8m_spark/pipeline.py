@@ -2,7 +2,7 @@
 
 Stages that recipes share are made once. Everything is laid in one folder:
 ``videos/{train,test}``, ``whitening/<statistics>``, ``features/<statistics>/{train,test}``,
-``models/<recipe>`` and ``evaluation/<recipe>``.
+``models/<recipe>`` and ``evaluation/<recipe>`` (`yt8m_spark.evaluation_report`).
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
+from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.errors import InputError
-from yt8m_spark.formats.vocabulary import read_vocabulary
+from yt8m_spark.evaluation_report import EvaluationReport, save_evaluation
+from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import FRAMES, Recipe
 from yt8m_spark.spark.evaluation import Evaluation
 from yt8m_spark.spark.frame_sampling import frame_options, mark_frames, sample_frames
-from yt8m_spark.spark.prior import entity_frequencies, evaluate_prior
+from yt8m_spark.spark.prior import evaluate_prior
 from yt8m_spark.spark.provenance import mark_features, origin_of
-from yt8m_spark.spark.reports import save_evaluation
 from yt8m_spark.spark.scoring import evaluate_model
+from yt8m_spark.spark.shards import label_counts
 from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, read_table
 from yt8m_spark.spark.training import Extras, Trained, TrainingData, prepare_shards, train_entities
 from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
-from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+from yt8m_spark.spark.whitening import fit_columns, normalize_videos
+from yt8m_spark.whitening_files import save_whitening
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
 
 __all__ = ["Pipeline", "RecipeOptions"]
@@ -51,6 +54,7 @@ class RecipeOptions(NamedTuple):
     block_size: int | None = None
     vocabulary: str | None = None
     n_frames: int = 20  # of a video, for classifiers of frames (§4.1.1)
+    evaluation: EvaluationOptions = EvaluationOptions()
 
 
 class Pipeline:
@@ -62,6 +66,7 @@ class Pipeline:
         self._options = options
         self._feature_lists: list[str] = []
         self._sources: dict[str, str] = {}
+        self._counts: dict[int, int] = {}  # training videos of each entity
 
     def make_videos(self, sources: dict[str, str], recipes: Sequence[Recipe]) -> None:
         """Lay out the videos tables of ``sources``, a pattern each for "train" and "test".
@@ -92,7 +97,9 @@ class Pipeline:
         for split, videos in planned.items():
             total = count_videos(self._spark, sources[split])
             with self._watch(f"{split}: video features", total) as heartbeats:
-                videos.write(self._path("videos", split), heartbeats)
+                videos.write(self.path("videos", split), heartbeats)
+        entities, counts = label_counts(self._table("videos", "train").select("labels"))
+        self._counts = dict(zip(entities.tolist(), counts.tolist(), strict=True))
 
     def make_features(self, recipe: Recipe) -> float:
         """Whiten the features of ``recipe``, or sample its frames; share of their variance kept."""
@@ -100,7 +107,7 @@ class Pipeline:
             self._sample_frames()
             return 1.0
         columns = recipe.columns(self._feature_lists)
-        whitening_folder = self._path("whitening", recipe.feature_set)
+        whitening_folder = self.path("whitening", recipe.feature_set)
         videos = {split: self._table("videos", split) for split in SPLITS}
         counts = {split: table.count() for split, table in videos.items()}
         with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
@@ -108,7 +115,7 @@ class Pipeline:
                 videos["train"],
                 columns,
                 **self._options.whitening._asdict(),
-                work=self._path("work", "tiles"),
+                work=self.path("work", "tiles"),
                 heartbeats=heartbeats,
             )
         save_whitening(whitening_folder, whitening, columns, fitted.widths)
@@ -122,14 +129,14 @@ class Pipeline:
         for split in SPLITS:
             with self._watch(f"{split}: {recipe.feature_set}", counts[split]) as heartbeats:
                 features = normalize_videos(videos[split], whitening_folder, heartbeats=heartbeats)
-                features.write.parquet(self._path("features", recipe.feature_set, split))
-            mark_features(self._path("features", recipe.feature_set, split), whitening_folder)
+                features.write.parquet(self.path("features", recipe.feature_set, split))
+            mark_features(self.path("features", recipe.feature_set, split), whitening_folder)
         return whitening.explained_variance_ratio
 
     def train(self, recipe: Recipe) -> Trained:
         """Train the model of ``recipe``."""
-        shared = self._path("work", recipe.feature_set)
-        features = self._path("features", recipe.feature_set, "train")
+        shared = self.path("work", recipe.feature_set)
+        features = self.path("features", recipe.feature_set, "train")
         options = self._options
         data = prepare_shards(
             self._table("features", recipe.feature_set, "train"),
@@ -137,11 +144,11 @@ class Pipeline:
             seed=options.training.seed,
             dtype=options.shards,
         )
-        trained = train_entities(
+        return train_entities(
             self._spark,
             data,
-            self._path("work", recipe.name),
-            self._path("models", recipe.name),
+            self.path("work", recipe.name),
+            self.path("models", recipe.name),
             loss=recipe.loss,
             n_experts=options.n_experts,
             options=options.training,
@@ -149,10 +156,8 @@ class Pipeline:
             extras=options.extras(data),
             description={"recipe": recipe.name, **origin_of(features)},
         )
-        shutil.rmtree(self._path("work", recipe.name))
-        return trained
 
-    def evaluate(self, recipe: Recipe) -> Evaluation:
+    def evaluate(self, recipe: Recipe) -> EvaluationReport:
         """Evaluate the model of ``recipe`` on the test videos."""
         if recipe.of_frames:
             test, total = self._frames(self._sources["test"]), self._table("videos", "test").count()
@@ -161,22 +166,31 @@ class Pipeline:
             total = test.count()
         with self._watch(f"evaluate {recipe.name}", total) as heartbeats:
             evaluation = evaluate_model(
-                test, self._path("models", recipe.name), heartbeats=heartbeats
+                test,
+                self.path("models", recipe.name),
+                options=self._options.evaluation,
+                heartbeats=heartbeats,
             )
-        self._save(recipe.name, evaluation)
-        return evaluation
+        return self._save(recipe.name, evaluation)
 
-    def evaluate_majority(self) -> Evaluation:
+    def evaluate_majority(self) -> EvaluationReport:
         """Evaluate what looks at no video: every entity scored by how common it is."""
         with step("evaluate the majority baseline"):
-            frequencies = entity_frequencies(self._table("videos", "train").select("labels"))
-            evaluation = evaluate_prior(self._table("videos", "test"), frequencies)
-        self._save("majority", evaluation)
-        return evaluation
+            n_videos = self._table("videos", "train").count()
+            shares = {entity: count / n_videos for entity, count in self._counts.items()}
+            evaluation = evaluate_prior(
+                self._table("videos", "test"), shares, options=self._options.evaluation
+            )
+        return self._save("majority", evaluation)
 
-    def clean_up(self) -> None:
-        """Remove what only training needed."""
-        shutil.rmtree(self._path("work"), ignore_errors=True)
+    def path(self, *parts: str) -> str:
+        """Where something of the run stands."""
+        return str(self._folder.joinpath(*parts))
+
+    def clean_up(self, recipe: Recipe | None = None) -> None:
+        """Remove what only the training of ``recipe`` needed, or of all of them."""
+        work = self.path("work") if recipe is None else self.path("work", recipe.name)
+        shutil.rmtree(work, ignore_errors=True)
 
     def _sample_frames(self) -> None:
         """Lay out a features table of random frames of the training videos (§4.1.1)."""
@@ -185,7 +199,7 @@ class Pipeline:
         chosen = frame_options(
             frames, options.features, n_frames=options.n_frames, seed=options.training.seed
         )
-        folder = self._path("features", FRAMES, "train")
+        folder = self.path("features", FRAMES, "train")
         total = self._table("videos", "train").count()
         with self._watch("train: frames", total) as heartbeats:
             sample_frames(frames, chosen, heartbeats=heartbeats).write.parquet(folder)
@@ -210,15 +224,16 @@ class Pipeline:
 
     def _watch(self, label: str, total: int | None) -> AbstractContextManager[str]:
         """Progress bar of a stage whose tasks count ``total`` videos."""
-        return watch(self._path("work", "heartbeats"), total, label)
+        return watch(self.path("work", "heartbeats"), total, label)
 
-    def _save(self, name: str, evaluation: Evaluation) -> None:
+    def _save(self, name: str, evaluation: Evaluation) -> EvaluationReport:
         given = self._options.vocabulary
-        folder = self._path("evaluation", name)
-        save_evaluation(folder, evaluation, read_vocabulary(given) if given else None)
+        return save_evaluation(
+            self.path("evaluation", name),
+            evaluation,
+            read_vocabulary_details(given) if given else None,
+            frequencies=self._counts,
+        )
 
     def _table(self, *parts: str) -> DataFrame:
-        return read_table(self._spark, self._path(*parts))
-
-    def _path(self, *parts: str) -> str:
-        return str(self._folder.joinpath(*parts))
+        return read_table(self._spark, self.path(*parts))

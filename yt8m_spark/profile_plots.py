@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yt8m_spark.plot_style import INK, RULE, clean, save_png
 from yt8m_spark.spark.profile import Profile
 from yt8m_spark.spark.profile_splits import Distribution
 
@@ -18,8 +19,6 @@ __all__ = ["save_plots"]
 _COLOURS = {"train": "#2a6fbb", "validate": "#d9822b", "test": "#3a9679", "all": "#2a6fbb"}
 _OTHER = "#8e6bbf"
 _VOCABULARY = "#b4b9c1"
-_INK, _RULE = "#2b2f36", "#d8dce2"
-_DPI = 150
 
 
 def save_plots(profile: Profile, folder: str) -> dict[str, str]:
@@ -33,7 +32,7 @@ def save_plots(profile: Profile, folder: str) -> dict[str, str]:
     files = {}
     for name, (title, figure) in _figures(profile).items():
         path = str(Path(folder) / f"{name}.png")
-        figure.savefig(path, dpi=_DPI)
+        save_png(figure, path)
         files[path] = title
     return files
 
@@ -55,7 +54,7 @@ def _figures(profile: Profile) -> dict[str, tuple[str, Figure]]:
 def _frequency(profile: Profile) -> Figure:
     """Videos of each entity over its rank, both logarithmic (Fig. 5)."""
     figure = Figure(figsize=(7, 4.4), layout="constrained")
-    axes = _clean(figure.subplots())
+    axes = clean(figure.subplots())
     if profile.vocabulary_slope is not None:
         counts = profile.entities["vocabulary_count"].drop_null().to_numpy()
         slope = profile.vocabulary_slope
@@ -67,7 +66,7 @@ def _frequency(profile: Profile) -> Figure:
         counts = profile.entities[f"n_{split}"].to_numpy()
         _rank_line(axes, counts, split + told, _colour(split))
     axes.set(xscale="log", yscale="log", xlabel="rank of the entity", ylabel="videos")
-    axes.grid(color=_RULE, linewidth=0.6)
+    axes.grid(color=RULE, linewidth=0.6)
     axes.legend(frameon=False, loc="lower left")
     return figure
 
@@ -86,18 +85,18 @@ def _verticals(profile: Profile) -> Figure:
     height = 1.2 + 0.27 * len(verticals) * max(1.0, 0.55 * len(splits))
     figure = Figure(figsize=(9, height), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    bars = _clean(left).barh(places, [v.n_entities for v in verticals], color=_VOCABULARY)
-    left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=_INK)
+    bars = clean(left).barh(places, [v.n_entities for v in verticals], color=_VOCABULARY)
+    left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=INK)
     left.set(yticks=places, yticklabels=[v.vertical for v in verticals])
     left.set(xlabel="entities of the vocabulary", ylim=(-0.7, len(verticals) - 0.3))
     left.margins(x=0.12)
-    _clean(right)
+    clean(right)
     thick = 0.8 / max(1, len(splits))
     for i, split in enumerate(splits):
         shift = thick * ((len(splits) - 1) / 2 - i)
         videos = [v.n_videos[split] for v in verticals]
         bars = right.barh(places + shift, videos, thick, color=_colour(split), label=split)
-        right.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=_INK)
+        right.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=INK)
     right.set(xlabel="videos with such an entity (logarithmic)")
     if any(n for v in verticals for n in v.n_videos.values()):
         right.set_xscale("log")
@@ -112,7 +111,7 @@ def _verticals(profile: Profile) -> Figure:
 def _histogram(distributions: Mapping[str, Distribution], name: str) -> Figure:
     """Share of the videos of each split in bins."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")
-    axes = _clean(figure.subplots())
+    axes = clean(figure.subplots())
     for split, distribution in distributions.items():
         shares = 100 * np.array(distribution.bins) / sum(distribution.bins)
         width = distribution.bin_width
@@ -124,18 +123,9 @@ def _histogram(distributions: Mapping[str, Distribution], name: str) -> Figure:
         if len(distributions) == 1:
             axes.stairs(shares, edges, color=colour, alpha=0.15, fill=True)
     axes.set(xlabel=name, ylabel="% of videos", ylim=(0, None))
-    axes.grid(axis="y", color=_RULE, linewidth=0.6)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.legend(frameon=False)
     return figure
-
-
-def _clean(axes: Axes) -> Axes:
-    """``axes`` without a box, the grid below the data."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_RULE)
-    axes.tick_params(colors=_INK, labelsize=8.5)
-    axes.set_axisbelow(True)
-    return axes
 
 
 def _colour(split: str) -> str:

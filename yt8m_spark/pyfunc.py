@@ -1,32 +1,37 @@
-"""A trained model as an MLflow model: the folder itself and the name of this module, no pickle.
+"""A trained model as an MLflow model: its folder and a file of code, no pickle.
 
     model = mlflow.pyfunc.load_model(uri)
-    model.predict(features, params={"top_k": 20})    # DataFrame: entities, scores
+    model.predict(table, params={"top_k": 20})    # column features in; entities, scores out
 
-Axes: B videos, D features of the model, W raw features before whitening, K top-k.
+    tags = mlflow.pyfunc.spark_udf(spark, uri, env_manager="local")
+    table.select("video_id", tags("features"))    # struct of entities, scores
+
+A served model needs Python, mlflow, numpy, scipy, pandas and pyarrow; neither Spark nor an
+installed yt8m_spark: the model has a copy of the package, for where there is none.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import tempfile
 import warnings
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-from mlflow import MlflowException
+from mlflow import MlflowClient, MlflowException
 from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ParamSchema, ParamSpec
-from numpy.typing import NDArray
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
 
-from yt8m_spark import __version__
-from yt8m_spark.core.scoring import top_k_videos
-from yt8m_spark.core.whitening import Whitening, apply_whitening, l2_normalize
-from yt8m_spark.errors import InputError
-from yt8m_spark.scorer import check_model, load_scorer, read_description
+from yt8m_spark.scorer import check_model
+from yt8m_spark.tagger import TOP_K, EntityTagger, load_tagger
+from yt8m_spark.tracking_entries import Entry
 
 with warnings.catch_warnings():
     # MLflow warns of a type hint of its own when it is first imported.
@@ -36,66 +41,41 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from yt8m_spark.tracking import TrackedRun
 
-__all__ = ["EntityTagger", "log_entity_model"]
+__all__ = [
+    "EntityTagger",
+    "check_registration",
+    "log_entity_model",
+    "register_model",
+    "send_model",
+]
 
-_TOP_K = 20  # what GAP@20 pools of a video
-_MODEL, _WHITENING = "entity_model", "whitening"  # folders of the artifact
-_REQUIREMENTS = [f"yt8m_spark=={__version__}"]
-
-
-class EntityTagger:
-    """What MLflow calls: features in, the best entities of each row out."""
-
-    def __init__(self, folder: str, whitening: Whitening | None = None) -> None:
-        self._folder = folder
-        self._whitening = whitening
-
-    def predict(
-        self, model_input: NDArray[Any] | pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
-        """Best entities of each row, best first, and their scores in [0, 1].
-
-        Parameters
-        ----------
-        model_input : (B, D) array, or DataFrame with a column ``features`` of B rows of D numbers
-            Whitened features of videos of length 1; with a whitening attached, raw features (B, W)
-            of its columns side by side. A model of frames (§4.1.1) takes vectors of frames; the
-            mean over the frames of a video (Eq. 1) is the caller's.
-        params : dict, optional
-            ``top_k``, entities kept for each row: 20 by default.
-
-        Returns
-        -------
-        DataFrame
-            ``entities`` and ``scores``, a list of min(top_k, E) each, with the index of the input.
-
-        Raises
-        ------
-        InputError
-            If there is no such column, rows are not of the model's width, a number is not finite
-            or ``top_k`` is less than 1.
-        """
-        features, index = _matrix(model_input)
-        top_k = int((params or {}).get("top_k", _TOP_K))
-        if top_k < 1:
-            raise InputError("top_k is too small", expected="at least 1", found=top_k)
-        scorer = load_scorer(self._folder)
-        width = self._whitening.width if self._whitening else scorer.n_features
-        if features.shape[1] != width:
-            raise InputError(
-                "feature width is not the model's", expected=width, found=features.shape[1]
-            )
-        if self._whitening:
-            features = apply_whitening(features, self._whitening)
-            if self._whitening.l2_normalize:
-                features = l2_normalize(features)
-        entities, scores = top_k_videos(scorer, features.astype(np.float32, copy=False), top_k)
-        return pd.DataFrame({"entities": list(entities), "scores": list(scores)}, index=index)
+_PACKAGE = Path(__file__).parent
+_CODE = _PACKAGE / "pyfunc_model.py"
+_REQUIREMENTS = ("mlflow", "numpy", "scipy", "pandas", "pyarrow")
+_FITTED = ("whitening", "calibration")
+_VERSIONS = "mlflow.modelVersions"  # by this tag MLflow's pages lead from a model to its versions
+_MODEL_NAME = re.compile(r"[^/:\s][^/:]*")
+_ALIAS = re.compile(r"(?!latest$|[vV]\d+$)[\w-]{1,255}")
+# float64, as JSON has it: MLflow takes float32 for it, but not the reverse.
+_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(Array(DataType.double), "features")]),
+    outputs=Schema(
+        [ColSpec(Array(DataType.long), "entities"), ColSpec(Array(DataType.double), "scores")]
+    ),
+    params=ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)]),
+)
 
 
 def log_entity_model(
-    run: TrackedRun, folder: str, *, whitening: str | None = None, name: str = "entity_model"
-) -> str:
+    run: TrackedRun,
+    folder: str,
+    *,
+    whitening: str | None = None,
+    calibration: str | None = None,
+    name: str = "entity_model",
+    register: str | None = None,
+    alias: str | None = None,
+) -> str | None:
     """Log the model in ``folder`` to ``run`` as an MLflow model.
 
     Parameters
@@ -105,105 +85,149 @@ def log_entity_model(
         Model folder of train_entities; a copy of it becomes the artifact, AdaGrad's state included.
     whitening : str, optional
         Folder of the whitening that made the model's features; the model then takes raw features.
+    calibration : str, optional
+        Folder of a calibration of the model; scores are then probabilities.
     name : str
         Of the MLflow model.
+    register : str, optional
+        Name in the registry, of which this becomes the next version.
+    alias : str, optional
+        Of that version, taken from the one that has it: ``models:/<register>@<alias>``.
 
     Returns
     -------
-    str
-        URI of the model, ``models:/m-...``, for ``mlflow.pyfunc.load_model``.
+    str or None
+        URI of the model, ``models:/m-...``, for ``mlflow.pyfunc.load_model``; None if the server
+        is away: then the model waits, as all that is logged (see `yt8m_spark.tracking`).
 
     Raises
     ------
     InputError
-        If ``folder`` holds no model, ``whitening`` none, or the model was trained on another one.
+        If ``folder`` holds no model, ``whitening`` or ``calibration`` none, or one of another
+        model.
 
     Notes
     -----
-    The signature names the parameter alone: MLflow's has room for an array or a DataFrame, not for
-    either. `EntityTagger.predict` checks what comes.
+    Called through MLflow, the model takes what its signature says and nothing else: a DataFrame
+    with a column ``features`` of lists of floats (JSON, or float32 or float64; of whole numbers
+    not). A matrix, which `EntityTagger` takes as well, is refused there, and a parameter of
+    another name than ``top_k`` is passed over with a warning.
     """
     check_model(folder)
-    if whitening is not None:
-        _check_whitening(folder, whitening)
-    with tempfile.TemporaryDirectory(prefix="yt8m_spark-") as temporary:
-        data = Path(temporary) / "data"
-        shutil.copytree(folder, data / _MODEL)
-        if whitening is not None:
-            shutil.copytree(whitening, data / _WHITENING)
-        return _log(run, str(data), Path(temporary) / "saved", name)
+    given = {"whitening": whitening, "calibration": calibration}
+    load_tagger(folder, **given)
+    files = {"entity_model": folder} | {key: path for key, path in given.items() if path}
+    logged = {"kind": "model", "name": name, "register": register, "alias": alias, "files": files}
+    sent: str | None = run.log_entry(logged)
+    return sent
 
 
-def _log(run: TrackedRun, data: str, saved: Path, name: str) -> str:
-    """Save ``data`` as an MLflow model at ``saved`` and log that; by the client of the run alone.
+def check_registration(register: str | None, alias: str | None) -> None:
+    """Refuse names that the registry would refuse, but only after the training.
 
-    ``mlflow.pyfunc.log_model`` would log to whatever store the process has set, not to the run's.
+    Raises
+    ------
+    ValueError
+        If one of the names cannot be, or there is an alias and no model to be registered.
     """
-    client = run.client
-    experiment_id = client.get_run(run.run_id).info.experiment_id
-    logged = client.create_logged_model(experiment_id, name=name, source_run_id=run.run_id)
-    signature = ModelSignature(params=ParamSchema([ParamSpec("top_k", "long", _TOP_K)]))
-    described = Model(run_id=run.run_id, model_id=logged.model_id, signature=signature)
+    if alias is not None and register is None:
+        raise ValueError("alias names a version of a registered model: it needs register")
+    if register is not None and not _MODEL_NAME.fullmatch(register):
+        raise ValueError(f"register must be a name without / and :, got {register!r}")
+    if alias is not None and not _ALIAS.fullmatch(alias):
+        expected = "letters, digits, - and _, and neither latest nor a version like v1"
+        raise ValueError(f"alias must have {expected}, got {alias!r}")
+
+
+def send_model(client: MlflowClient, run_id: str, entry: Entry, folder: Path) -> str:
+    """Log, and register, the model of an entry of `log_entity_model`; its URI.
+
+    By the client of the run alone: ``mlflow.pyfunc.log_model`` would log to whatever store the
+    process has set, not to the run's.
+    """
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, name=entry["name"], source_run_id=run_id)
+    described = Model(run_id=run_id, model_id=logged.model_id, signature=_SIGNATURE)
     try:
-        save_model(
-            str(saved),
-            loader_module=__name__,
-            data_path=data,
-            mlflow_model=described,
-            pip_requirements=_REQUIREMENTS,
-        )
-        client.log_model_artifacts(logged.model_id, str(saved))
+        with tempfile.TemporaryDirectory(prefix="yt8m_spark-") as temporary:
+            saved = Path(temporary) / "saved"
+            given = {name: folder / path for name, path in entry["files"].items()}
+            _save(saved, _staged(given, Path(temporary)), described)
+            client.log_model_artifacts(logged.model_id, str(saved))
         client.finalize_logged_model(logged.model_id, "READY")
     except (MlflowException, OSError):
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise
-    client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return f"models:/{logged.model_id}"
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    uri = f"models:/{logged.model_id}"
+    if entry["register"]:
+        register_model(client, uri, entry["register"], entry["alias"])
+    return uri
 
 
-def _load_pyfunc(path: str) -> EntityTagger:
-    """Model in the artifact folder ``path``; MLflow finds this function by its name."""
-    whitening = Path(path) / _WHITENING
-    fitted = _read_whitening(str(whitening)) if whitening.is_dir() else None
-    folder = str(Path(path) / _MODEL)
-    load_scorer(folder)  # now, not at the first request
-    return EntityTagger(folder, fitted)
+def register_model(client: MlflowClient, uri: str, name: str, alias: str | None = None) -> str:
+    """Make the logged model at ``uri`` the next version of ``name`` in the registry.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Of the store that has the model.
+    uri : str
+        ``models:/m-...``, as `log_entity_model` gives it.
+    name : str
+        Registered model, made if it is not there.
+    alias : str, optional
+        ``models:/<name>@<alias>`` is this version from now on.
+
+    Returns
+    -------
+    str
+        The version.
+    """
+    model_id = uri.removeprefix("models:/")
+    logged = client.get_logged_model(model_id)
+    if not client.search_registered_models(f"name = '{name}'", max_results=1):
+        client.create_registered_model(name)
+    # Not the URI: MLflow would look for it in whatever store the process has set.
+    made = client.create_model_version(
+        name, logged.artifact_location, run_id=logged.source_run_id, model_id=model_id
+    )
+    versions = json.loads(logged.tags.get(_VERSIONS, "[]"))
+    versions.append({"name": name, "version": made.version})
+    client.set_logged_model_tags(model_id, {_VERSIONS: json.dumps(versions)})
+    if alias is not None:
+        client.set_registered_model_alias(name, alias, made.version)
+    return str(made.version)
 
 
-def _check_whitening(folder: str, whitening: str) -> None:
-    expected, found = read_description(folder).get("whitening"), _read_whitening(whitening).digest
-    if expected is not None and found != expected:
-        raise InputError(
-            "model was trained on another whitening",
-            where=whitening,
-            expected=f"digest {str(expected)[:12]}",
-            found=found[:12],
-        )
+def _staged(given: dict[str, Path], temporary: Path) -> dict[str, str]:
+    """Copies by their names in the MLflow model: an output that is not finished is called .tmp."""
+    staged = {}
+    for name, path in given.items():
+        staged[name] = str(temporary / name)
+        shutil.copytree(path, staged[name])
+    staged["package"] = str(temporary / "yt8m_spark.zip")
+    _pack(Path(staged["package"]))
+    return staged
 
 
-def _read_whitening(folder: str) -> Whitening:
-    # Imported here: only a model with a whitening needs it, and PySpark with it.
-    from yt8m_spark.spark.whitening import load_whitening
+def _pack(target: Path) -> None:
+    """The code of the package, for Python to import from: a tenth of a megabyte or two."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(_PACKAGE.rglob("*.py")):
+            file.write(path, path.relative_to(_PACKAGE.parent))
 
-    return load_whitening(folder)[0]
 
-
-def _matrix(model_input: NDArray[Any] | pd.DataFrame) -> tuple[NDArray[Any], pd.Index | None]:
-    """Features (B, width) of either kind of input, and the index of a DataFrame."""
-    index: pd.Index | None = None
-    rows: Any = model_input
-    if isinstance(model_input, pd.DataFrame):
-        if "features" not in model_input.columns:
-            found = ", ".join(map(str, model_input.columns))
-            raise InputError("no column 'features'", where="input", found=found)
-        index, rows = model_input.index, model_input["features"].tolist()
-    try:
-        features = np.asarray(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("features are no rows of one length", where="input") from None
-    if features.ndim != 2:
-        expected = "rows of numbers, (B, D)"
-        raise InputError("features are no matrix", expected=expected, found=features.shape)
-    if not np.isfinite(features).all():
-        raise InputError("value is not finite", where="input", expected="finite numbers")
-    return features, index
+def _save(saved: Path, artifacts: dict[str, str], described: Model) -> None:
+    """Save an MLflow model at ``saved``."""
+    fitted = {name: artifacts.get(name) for name in _FITTED}
+    example = load_tagger(artifacts["entity_model"], **fitted).example()
+    save_model(
+        str(saved),
+        python_model=str(_CODE),
+        artifacts=artifacts,
+        mlflow_model=described,
+        signature=_SIGNATURE,
+        input_example=pd.DataFrame({"features": [example]}),
+        pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+    )

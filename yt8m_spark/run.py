@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from yt8m_spark.artifacts import check_output_free, staged_output
 from yt8m_spark.config import describe_config, option
+from yt8m_spark.datasets import describe_dataset
+from yt8m_spark.environment import describe_environment, environment_tags
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.job import JobResult
 from yt8m_spark.session import spark_session
@@ -70,7 +73,8 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
     """Open session, tracked run and staged output of ``job``; all end well or none does.
 
     ``inputs`` are the paths the job reads, which its output must not replace; None for one that
-    is not given.
+    is not given. The run names them as its data, and tells the environment. What MLflow does not
+    take while the job is at work is kept in ``mlflow_pending`` beside the output.
 
     Raises
     ------
@@ -84,12 +88,30 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
     with (
         spark_session(job) as spark,
         tracked_run(
-            job, describe_config(config), uri=config.tracking_uri, experiment=config.experiment
+            job,
+            describe_config(config),
+            uri=config.tracking_uri,
+            experiment=config.experiment,
+            pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
         ) as tracked,
         staged_output(config.output, overwrite=config.overwrite) as folder,
     ):
+        _describe(tracked, spark, job, config, given)
         heartbeats = f"{folder}.heartbeats"
         try:
             yield Run(spark, tracked, folder, heartbeats)
         finally:
             shutil.rmtree(heartbeats, ignore_errors=True)
+
+
+def _describe(
+    tracked: TrackedRun, spark: SparkSession, job: str, config: JobConfig, inputs: Sequence[str]
+) -> None:
+    """Log what the job reads, and with what it works."""
+    named = {getattr(config, f.name): f.name for f in reversed(fields(config))}
+    datasets = [describe_dataset(path, named.get(path, "input"), job) for path in inputs]
+    if datasets:
+        tracked.log_inputs(datasets)
+    environment = describe_environment(spark)
+    tracked.log_tags(environment_tags(environment))
+    tracked.log_text(json.dumps(environment, indent=2), "environment.json")

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from yt8m_spark.config import option
 from yt8m_spark.core.entity_ids import parse_entities
+from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.search import Ranges, Setting, grid_settings, random_settings
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.training_config import MapperConfig
@@ -54,6 +55,7 @@ class SearchConfig(MapperConfig):
             raise ValueError(f"n_random must be at least 1, got {self.n_random}")
         if self.experts is not None and self.loss != "moe":
             raise ValueError(f"experts are of loss moe alone, got loss {self.loss}")
+        check_label_noise(self.loss, self.label_noise)
         if self.entities is not None:
             parse_entities(self.entities)
         base = self.training_options()

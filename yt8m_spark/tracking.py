@@ -1,68 +1,174 @@
-"""MLflow: one run a job, or one parent run with a child for each recipe."""
+"""MLflow: one run a job, or one parent run with a child for each recipe.
+
+A server that goes away while a job is at work does not stop it: what is logged then is kept in a
+local folder (see `yt8m_spark.pending`) and sent as soon as the server answers again.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import json
 import logging
-import os
-import time
+import shlex
+import sys
+import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from tqdm import tqdm
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.experiments import store_uri
+from yt8m_spark.masking import masked
+from yt8m_spark.pending import MARK, NewRun, PendingRun, make_run
+from yt8m_spark.tracking_entries import (
+    MAX_PARAM,
+    Entry,
+    artifact_entry,
+    end_entry,
+    inputs_entry,
+    metrics_entry,
+    now_ms,
+    params_entry,
+    send_entry,
+    tags_entry,
+)
+from yt8m_spark.tracking_server import Server, UnansweredError, server_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["TrackedRun", "tracked_run"]
 
-_MAX_PARAM = 6000  # characters MLflow keeps of one parameter
 _PARENT = "mlflow.parentRunId"
+_PENDING = "mlflow_pending"
 
 # The first use of a new store tells of every table it makes.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True)
 class TrackedRun:
-    """One MLflow run under way."""
+    """One MLflow run under way.
 
-    run_id: str
-    client: MlflowClient
+    Each method sends what it is given, or keeps it if the server does not answer; then it costs no
+    more waiting than a tenth of the time.
+    """
+
+    def __init__(self, server: Server, root: Path, new: NewRun, run_id: str | None) -> None:
+        self._server = server
+        # A run that the server has not made yet goes by the mark that will find it again.
+        self.run_id = run_id or new.mark
+        self.root = root
+        self._pending = PendingRun(root / self.run_id, server.uri, run_id, new)
+
+    @property
+    def client(self) -> MlflowClient:
+        """Client of the store of this run."""
+        return self._server.client
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log named figures."""
-        now = int(time.time() * 1000)
-        figures = [Metric(name, float(value), now, step) for name, value in metrics.items()]
-        self.client.log_batch(self.run_id, metrics=figures)
+        self.log_entry(metrics_entry([(name, value, step) for name, value in metrics.items()]))
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
         """Log figure ``name`` as it was after each pass, counted from 1."""
-        now = int(time.time() * 1000)
-        figures = [Metric(name, float(v), now, step) for step, v in enumerate(values, start=1)]
-        self.client.log_batch(self.run_id, metrics=figures)
+        self.log_entry(metrics_entry([(name, v, step) for step, v in enumerate(values, start=1)]))
+
+    def log_params(self, params: Mapping[str, str]) -> None:
+        """Log options, passwords in them masked.
+
+        If one is longer than MLflow keeps, all of them are logged whole as ``params.json``, too.
+        """
+        named = {key: masked(value) for key, value in params.items()}
+        self.log_entry(params_entry(named))
+        if any(len(value) > MAX_PARAM for value in named.values()):
+            self.log_text(json.dumps(named, indent=2), "params.json")
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Log tags."""
+        self.log_entry(tags_entry(tags))
+
+    def log_inputs(self, datasets: Sequence[Mapping[str, str | None]]) -> None:
+        """Log the data that the run reads (see `yt8m_spark.datasets`)."""
+        self.log_entry(inputs_entry(datasets))
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
         """Log ``table``, one row an entity or a recipe, as artifact ``name`` (.json)."""
-        self.client.log_table(self.run_id, table, name)
+        # As MLflow's own log_table writes it, which adds to a table of that name that is there.
+        text = table.to_json(orient="split", index=False, date_format="iso")
+        self._log_text(text, name, is_table=True)
 
     def log_text(self, text: str, name: str) -> None:
         """Log ``text`` as artifact ``name``."""
-        self.client.log_text(self.run_id, text, name)
+        self._log_text(text, name, is_table=False)
 
     def log_file(self, path: str, folder: str | None = None) -> None:
-        """Log a copy of the file ``path``, in ``folder`` of the artifacts if given."""
-        self.client.log_artifact(self.run_id, path, folder)
+        """Log a copy of the file or folder ``path``, in ``folder`` of the artifacts if given."""
+        self.log_entry(artifact_entry(path, folder))
+
+    def log_entry(self, entry: Entry) -> Any:
+        """Send ``entry``, or keep it; gives what sending it gave, None if it was kept.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a file of it is not there.
+        MlflowException
+            If the entry itself is wrong.
+        """
+        for path in entry.get("files", {}).values():
+            Path(path).stat()
+        server = self._server
+        with server.lock:
+            _send_waiting(server)
+            if server.may_answer and not self._pending.n_waiting:
+                try:
+                    return server.ask(
+                        lambda client: send_entry(client, self.run_id, entry, Path()),
+                        large="files" in entry,
+                    )
+                except UnansweredError as error:
+                    _tell(server, f"does not answer ({error}): what is logged is kept meanwhile")
+            self._keep(entry)
+        return None
+
+    def send(self) -> None:
+        """Send what waits, if it could be kept; see `PendingRun.send` for what it may raise."""
+        if self._pending.n_waiting:
+            self.run_id = self._pending.send(self.client, self._server.uri)
+            self._pending.discard()
+
+    @property
+    def n_waiting(self) -> int:
+        """Entries that are kept."""
+        return self._pending.n_waiting
+
+    def _keep(self, entry: Entry) -> None:
+        waiting = _waiting.setdefault(self._server.uri, [])
+        if self not in waiting:
+            waiting.append(self)
+        try:
+            self._pending.keep(entry)
+        except OSError as error:
+            what = f"cannot keep it in {self._pending.folder}: {entry['kind']} is lost ({error})"
+            _tell(self._server, f"does not answer, and this job {what}")
+
+    def _log_text(self, text: str, name: str, *, is_table: bool) -> None:
+        folder, _, file = name.rpartition("/")
+        with tempfile.TemporaryDirectory(prefix="yt8m_spark-") as temporary:
+            path = Path(temporary) / file
+            path.write_text(text, encoding="utf-8")
+            self.log_entry(artifact_entry(str(path), folder or None, is_table=is_table))
+
+
+# Runs of this process whose entries wait, by store; and the runs that are open.
+_waiting: dict[str, list[TrackedRun]] = {}
+_open: dict[str, TrackedRun] = {}
 
 
 @contextmanager
@@ -73,74 +179,114 @@ def tracked_run(
     uri: str | None = None,
     experiment: str = "yt8m_spark",
     parent_run_id: str | None = None,
+    pending: str = _PENDING,
 ) -> Iterator[TrackedRun]:
     """Open an MLflow run that ends as FINISHED, or as FAILED if the body raises.
 
-    ``uri`` defaults to ``MLFLOW_TRACKING_URI``, then to Databricks where the job runs there, then
-    to ``mlflow.db`` in the working folder, which ``mlflow ui`` shows.
+    Parameters
+    ----------
+    name : str
+    params : mapping of str
+        The whole config.
+    uri : str, optional
+        Store; by default ``MLFLOW_TRACKING_URI``, then Databricks where the job runs there, then
+        ``mlflow.db`` in the working folder, which ``mlflow ui`` shows.
+    experiment : str
+        Made if it is not there.
+    parent_run_id : str, optional
+        Of a `tracked_run` that is open: this one is nested in it, and is opened even if the server
+        is away by now.
+    pending : str
+        Folder for what cannot be sent; a nested run takes its parent's.
 
     Raises
     ------
     InputError
         If the store at ``uri`` cannot be opened.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
-    tags = {"mlflow.runName": name, "mlflow.source.name": "yt8m_spark"}
-    if parent_run_id:
-        tags[_PARENT] = parent_run_id
-    try:
-        with _opened_alone(uri):
-            client = MlflowClient(tracking_uri=uri)
-            experiment_id = _experiment_id(client, experiment, uri)
-        run = client.create_run(experiment_id, run_name=name, tags=tags)
-    except MlflowException as error:
-        raise InputError("cannot open MLflow store", where=uri, found=error) from error
-    tracked = TrackedRun(run.info.run_id, client)
+    parent = _open.get(parent_run_id) if parent_run_id else None
+    new = _new_run(name, experiment, parent_run_id)
+    server = _server(store_uri(uri))
+    run_id = _make(server, new, may_wait=parent is not None)
+    run = TrackedRun(server, parent.root if parent else Path(pending).resolve(), new, run_id)
+    given = run.run_id
+    _open[given] = run
     status = "FAILED"
     try:
-        kept = [Param(key, value[:_MAX_PARAM]) for key, value in params.items()]
-        client.log_batch(tracked.run_id, params=kept)
-        yield tracked
+        if run_id is None:
+            run.log_tags(new.tags)  # so that the run comes to be, whatever is logged
+        run.log_params(params)
+        yield run
         status = "FINISHED"
     finally:
-        client.set_terminated(tracked.run_id, status)
+        del _open[given]
+        run.log_entry(end_entry(status))
+        if parent is None:
+            _send_waiting(server, at_the_end=True)
+            _tell_what_waits(server)
 
 
-def _default_uri() -> str:
-    return "databricks" if "DATABRICKS_RUNTIME_VERSION" in os.environ else "sqlite:///mlflow.db"
+def _new_run(name: str, experiment: str, parent_run_id: str | None) -> NewRun:
+    mark = uuid.uuid4().hex
+    tags = {"mlflow.runName": name, "mlflow.source.name": "yt8m_spark"}
+    if parent_run_id:  # only such a run may be made later than it begins
+        tags |= {_PARENT: parent_run_id, MARK: mark}
+    return NewRun(name, experiment, tags, now_ms(), mark)
 
 
-@contextmanager
-def _opened_alone(uri: str) -> Iterator[None]:
-    """Keep other jobs out while a SQLite store is opened: two that make it at once clash."""
-    store = _sqlite_path(uri)
-    if store is None or not store.parent.is_dir():
-        yield
+def _server(uri: str) -> Server:
+    try:
+        return server_at(uri)
+    except MlflowException as error:
+        raise _cannot_open(uri, error) from error
+
+
+def _make(server: Server, new: NewRun, *, may_wait: bool) -> str | None:
+    """Make the run and give its id; None if the server is away and the run ``may_wait``."""
+    if may_wait and not server.may_answer:
+        return None
+    try:
+        return server.ask(lambda client: make_run(client, new, server.uri))
+    except UnansweredError as error:
+        if may_wait:
+            return None
+        raise _cannot_open(server.uri, error) from error
+    except MlflowException as error:
+        raise _cannot_open(server.uri, error) from error
+
+
+def _cannot_open(uri: str, error: Exception) -> InputError:
+    return InputError("cannot open MLflow store", where=masked(uri), found=masked(str(error)))
+
+
+def _send_waiting(server: Server, *, at_the_end: bool = False) -> None:
+    """Send what waits in this process, if the server may answer; whatever happens, go on."""
+    waiting = _waiting.get(server.uri, [])
+    if not waiting or not (at_the_end or server.may_answer):
         return
-    with store.with_name(f".{store.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    with suppress(UnansweredError):
+        if server.away is not None:  # a request that is soon over: the next ones may be large
+            server.ask(lambda client: client.search_experiments(max_results=1))
+        while waiting:
+            server.ask(lambda _: waiting[0].send(), large=True, forgiving=True)
+            waiting.pop(0)
+        _tell(server, "answers again: what was kept is sent")
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)).resolve() if uri.startswith(prefix) else None
+def _tell_what_waits(server: Server) -> None:
+    """Say on stderr, at the end of a job, what was not sent and how to send it."""
+    waiting = _waiting.pop(server.uri, [])
+    n_entries = sum(run.n_waiting for run in waiting)
+    if not n_entries:
+        return
+    folders = {str(run.root / run.run_id) for run in waiting}
+    folder = shlex.quote(folders.pop() if len(folders) == 1 else str(waiting[0].root))
+    _tell(
+        server,
+        f"did not take {n_entries} entries of {len(waiting)} run(s) ({server.away}); "
+        f"they are kept in {folder}: send them with  python -m yt8m_spark.pending {folder}",
+    )
 
 
-def _experiment_id(client: MlflowClient, name: str, uri: str) -> str:
-    """Id of experiment ``name``, made on first use."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=_artifacts_beside(uri)))
-        except MlflowException:  # another job made it in between
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
-def _artifacts_beside(uri: str) -> str | None:
-    """Folder ``mlartifacts`` beside a SQLite store; a server knows its own place."""
-    store = _sqlite_path(uri)
-    return None if store is None else (store.parent / "mlartifacts").as_uri()
+def _tell(server: Server, what: str) -> None:
+    tqdm.write(f"MLflow at {masked(server.uri)} {what}", file=sys.stderr)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yt8m_spark.config import describe_config, option
-from yt8m_spark.core.training_options import TrainingOptions
+from yt8m_spark.core.label_rates import PRECISION, RECALL
+from yt8m_spark.core.training_options import BOOTSTRAPS, TrainingOptions
 from yt8m_spark.formats.vocabulary import read_vocabulary
+from yt8m_spark.label_rates import check_label_rate, rates_of_entities
 from yt8m_spark.positive_weights import check_positive_weights, positive_weights
 from yt8m_spark.run import JobConfig, Run
 from yt8m_spark.spark.provenance import table_stamp
@@ -70,6 +72,20 @@ class MapperConfig(JobConfig):
         "share of the videos without a label of the block that it looks at, weighted to make up",
         _GIVEN.negative_rate,
     )
+    label_noise: Literal["none", "bootstrap_soft", "bootstrap_hard", "missing"] = option(
+        "how wrong and missing labels are reckoned with (§3.5, [25, 29])", _GIVEN.label_noise
+    )
+    label_trust: float | None = option(
+        "share by which bootstrapping trusts a label (default: 0.95 soft, 0.8 hard)", None
+    )
+    label_recall: str = option(
+        "share of the true labels that are there: a number, or a CSV of entity,recall (§3.5)",
+        str(RECALL),
+    )
+    label_precision: str = option(
+        "share of the labels that are true: a number, or a CSV of entity,precision (§3.5)",
+        str(PRECISION),
+    )
     block_size: int | None = option("entities a task (default: by cache, memory and slots)", None)
     shards: Literal["float32", "float16", "uint8"] = option(
         "how training shards store features", "float32"
@@ -86,9 +102,20 @@ class MapperConfig(JobConfig):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         check_positive_weights(self.positive_weight)
+        self._check_label_noise()
         if not self.checkpoint_seconds > 0:
             raise ValueError(f"checkpoint_seconds must be above 0, got {self.checkpoint_seconds}")
         self.training_options()
+
+    def _check_label_noise(self) -> None:
+        """Refuse rates out of range, and what the label noise has no use for."""
+        if self.label_trust is not None and self.label_noise not in BOOTSTRAPS:
+            raise ValueError(f"label_trust is of {' and '.join(BOOTSTRAPS)} alone")
+        for name, usual in (("label_recall", RECALL), ("label_precision", PRECISION)):
+            given = getattr(self, name)
+            check_label_rate(name, given)
+            if given != str(usual) and self.label_noise != "missing":
+                raise ValueError(f"{name} is of label_noise missing alone")
 
     def training_options(self) -> TrainingOptions:
         """Hyper-parameters of the mapper; those that this job has no option for, as they are."""
@@ -102,13 +129,22 @@ class MapperConfig(JobConfig):
         ids = data.entities if entities is None else entities
         n_videos, folder = data.shards.n_videos, data.shards.folder
         automatic = local_cache_for(folder) if self.cache == "auto" else self.cache
+        told = {"positive_weight": self.positive_weight}
+        recall = precision = None
+        if self.label_noise == "missing":
+            recall = rates_of_entities("recall", self.label_recall, ids)
+            precision = rates_of_entities("precision", self.label_precision, ids)
+            told |= {n: getattr(self, n) for n in ("label_recall", "label_precision")}
         return Extras(
             positive_weights=positive_weights(
                 self.positive_weight, ids, data.n_positives(ids), n_videos
             ),
+            label_recall=recall,
+            label_precision=precision,
             device=self.device,
             cache=None if self.cache == "none" else automatic,
             checkpoint_seconds=self.checkpoint_seconds,
+            told=told,
         )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from yt8m_spark.artifacts import staged_file
 from yt8m_spark.core.eigenpairs import components_that_explain
+from yt8m_spark.plot_style import INK, save_png
 
 __all__ = ["EXPLAINED_VARIANCE", "SHARES", "draw_explained_variance"]
 
@@ -19,7 +17,6 @@ EXPLAINED_VARIANCE = "explained_variance.png"  # its name in the folder of a whi
 SHARES = (0.9, 0.95, 0.99)  # marked where the known components reach them
 
 _LINE, _KEPT = "#2166ac", "#b2182b"
-_INK = "#2b2f36"
 _LEFT = 0.9  # where a logarithmic axis begins, beside 1 component
 _A_DECADE = 10  # fewer components would have one tick of a logarithmic axis
 _FEW = 30  # of fewer components each is a point
@@ -40,20 +37,19 @@ def draw_explained_variance(
         Components that are kept, 1 to C.
     path : str
     """
-    figure = Figure(figsize=(7, 4.4), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
     axes = figure.subplots()
     shares = np.cumsum(spectrum) / total
     marker = "o" if len(spectrum) < _FEW else None
     axes.plot(np.arange(1, len(spectrum) + 1), shares, color=_LINE, lw=1.8, marker=marker, ms=4)
     for share, count in _reached(spectrum, total).items():
-        _mark(axes, count, share, _INK)
+        _mark(axes, count, share, INK)
     kept = float(shares[n_kept - 1])
     _mark(axes, n_kept, kept, _KEPT)
     axes.plot([n_kept], [kept], "o", color=_KEPT, ms=7, zorder=4)
     _write_counts(axes, spectrum, total, n_kept)
     _dress(axes, len(spectrum))
-    with staged_file(Path(path)) as temporary:
-        figure.savefig(temporary, format="png")
+    save_png(figure, path)
 
 
 def _reached(spectrum: NDArray[np.float64], total: float) -> dict[float, int]:
@@ -73,7 +69,7 @@ def _write_counts(axes: Axes, spectrum: NDArray[np.float64], total: float, n_kep
     text = "    ".join(f"{share:.0%}: {count:,}" for share, count in reached)
     kept = float(spectrum[:n_kept].sum() / total)
     for x, align, words, colour in (
-        (0, "left", text, _INK),
+        (0, "left", text, INK),
         (1, "right", f"kept: {n_kept:,} ({kept:.1%})", _KEPT),
     ):
         axes.annotate(
@@ -98,5 +94,5 @@ def _dress(axes: Axes, n_known: int) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("components")
     title = "Share of the variance that the leading components hold"
-    axes.set_title(title, loc="left", color=_INK, pad=24)
+    axes.set_title(title, loc="left", color=INK, pad=24)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,8 +9,9 @@ from pyspark.ml.param import TypeConverters
 from pyspark.sql import DataFrame
 
 from yt8m_spark.spark.schemas import video_features
-from yt8m_spark.spark.whitening import fit_columns, normalize_videos, save_whitening
+from yt8m_spark.spark.whitening import fit_columns, normalize_videos
 from yt8m_spark.stages import FittedStage, Stage, new_folder, stage_param
+from yt8m_spark.whitening_files import save_whitening
 
 __all__ = ["PCAWhitening", "PCAWhiteningModel"]
 

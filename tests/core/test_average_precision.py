@@ -6,15 +6,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import average_precision_score
 
 from yt8m_spark.core.average_precision import (
-    cells_of,
-    counts_above,
-    merge_cells,
-    pool_buckets,
+    pool_parts,
     precision_sums,
     run_starts,
     thresholds,
 )
-from yt8m_spark.core.scored import ScoredBatch, rank_scored, slices
+from yt8m_spark.core.dense_tally import tally_dense
+from yt8m_spark.core.entity_figures import EntityRows, entity_figures
+from yt8m_spark.core.scored import ScoredBatch
+from yt8m_spark.core.tallies import Cells, Confusions, Hits, TopRows, sum_rows
 
 
 def batch_of(scores, truth):
@@ -33,14 +33,19 @@ def random_problem(n_levels, seed=0, n_videos=50, n_entities=6):
     return scores.astype(np.float32), truth
 
 
-def average_precisions(cells, truth):
-    """Average precision of each column of ``truth``, from cells."""
-    order = np.lexsort((-cells.thresholds, cells.entities))
-    first = run_starts(cells.entities[order])
-    before = np.zeros((len(first), 2), dtype=np.int64)
-    sums, _ = precision_sums(first, cells.hits[order], cells.totals[order], before)
-    by_entity = dict(zip(cells.entities[order][first].tolist(), sums, strict=True))
-    return [by_entity.get(2 * e, 0.0) / truth[:, e].sum() for e in range(truth.shape[1])]
+def average_precisions(batch):
+    """Average precision of each column, from what is counted of each entity."""
+    parts, sums = tally_dense(batch, np.zeros(len(batch.video_ids), np.int64), 1)
+    tallies = list(parts)
+    cells, hits = (
+        kind(*map(np.concatenate, zip(*(getattr(t, name) for t in tallies), strict=True)))
+        for kind, name in ((Cells, "cells"), (Hits, "hits"))
+    )
+    nothing = [np.empty(0, np.int64)] * 5
+    rows = EntityRows(cells, hits, sum_rows(sums), TopRows(*nothing), Confusions(*nothing[:3]))
+    figures, _, _ = entity_figures(rows, np.ones((1, 1)))
+    assert_array_equal(figures.entities, np.unique(batch.label_values))
+    return figures.average_precision
 
 
 def by_equations(scores, truth):
@@ -59,26 +64,24 @@ def by_equations(scores, truth):
 def test_average_precision_by_hand():
     # tau = .9: P 1, R 1/2. tau = .5: two videos tie, P 2/3, R 1. tau = .1: R stays 1.
     scores, truth = [[0.9], [0.5], [0.5], [0.1]], np.array([[1], [0], [1], [0]])
-    assert_allclose(
-        average_precisions(cells_of(batch_of(scores, truth)), truth), [1 * 1 / 2 + 2 / 3 * 1 / 2]
-    )
+    assert_allclose(average_precisions(batch_of(scores, truth)), [1 * 1 / 2 + 2 / 3 * 1 / 2])
 
 
 def test_a_positive_that_rounds_to_zero_is_recall_never_reached():
     scores, truth = [[0.9], [0.00004], [0.0]], np.array([[1], [1], [1]])
-    assert_allclose(average_precisions(cells_of(batch_of(scores, truth)), truth), [1 / 3])
+    assert_allclose(average_precisions(batch_of(scores, truth)), [1 / 3])
 
 
 def test_scores_that_round_to_one_threshold_tie():
     scores, truth = [[0.50004], [0.49996]], np.array([[0], [1]])
-    cells = cells_of(batch_of(scores, truth))
-    assert_array_equal(cells.thresholds, [5000])
-    assert_allclose(average_precisions(cells, truth), [1 / 2])
+    assert_allclose(average_precisions(batch_of(scores, truth)), [1 / 2])
 
 
 def test_the_first_threshold_takes_scores_from_half_of_it():
-    cells = cells_of(batch_of([[0.000051], [0.000049]], np.array([[0], [1]])))
-    assert_array_equal(np.concatenate(cells), [0, 1, 0, 1])  # entity 0, j = 1, no hit, one score
+    # The label rounds to the first threshold, as the other does not: alone, it is at rank 1.
+    scores, truth = [[0.000051], [0.000049]], np.array([[1], [0]])
+    assert_allclose(average_precisions(batch_of(scores, truth)), [1])
+    assert_allclose(average_precisions(batch_of(scores, 1 - truth)), [0])
 
 
 def test_rounding_is_that_of_python_halves_included():
@@ -90,7 +93,7 @@ def test_rounding_is_that_of_python_halves_included():
 def test_random_scores_match_the_equations_over_all_thresholds(n_levels):
     scores, truth = random_problem(n_levels, n_videos=25, n_entities=2)
     expected = [by_equations(scores[:, e].tolist(), truth[:, e].tolist()) for e in range(2)]
-    assert_allclose(average_precisions(cells_of(batch_of(scores, truth)), truth), expected)
+    assert_allclose(average_precisions(batch_of(scores, truth)), expected)
 
 
 @pytest.mark.parametrize("n_levels", [4, 10_000])
@@ -98,28 +101,7 @@ def test_scores_on_the_thresholds_give_what_scikit_learn_gives(n_levels):
     scores, truth = random_problem(n_levels, n_videos=200)
     scores = np.maximum(scores, np.float32(1e-4))  # scikit-learn counts zero scores too
     expected = [average_precision_score(truth[:, e], scores[:, e]) for e in range(6)]
-    assert_allclose(average_precisions(cells_of(batch_of(scores, truth)), truth), expected)
-
-
-def test_histograms_of_parts_add_up_to_that_of_the_whole_in_any_order():
-    batch = batch_of(*random_problem(7))
-    whole = cells_of(batch)
-    parts = [cells_of(part) for part in slices(batch, 11)]
-    assert whole.totals.sum() == (batch.scores > 0).sum()
-    for merged in (merge_cells(parts), merge_cells([merge_cells(parts[3:]), *parts[:3]])):
-        for found, expected in zip(merged, whole, strict=True):
-            assert_array_equal(found, expected)
-
-
-def test_lists_that_hold_all_scores_give_the_same_histogram():
-    batch = batch_of(*random_problem(50))
-    for found, expected in zip(cells_of(rank_scored(batch, 6)), cells_of(batch), strict=True):
-        assert_array_equal(found, expected)
-
-
-def test_no_cells_are_merged_to_no_cells():
-    empty = cells_of(batch_of(np.zeros((3, 2)), np.zeros((3, 2), dtype=bool)))
-    assert len(merge_cells([empty, empty]).totals) == 0
+    assert_allclose(average_precisions(batch_of(scores, truth)), expected)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5, 8])
@@ -143,15 +125,13 @@ def test_a_run_cut_in_two_goes_on_where_it_stopped(cut):
     assert_allclose(joined, whole)
 
 
-def test_buckets_keep_the_order_of_scores_and_are_few():
+def test_parts_of_the_pool_keep_the_order_of_scores_and_are_few():
     rng = np.random.default_rng(0)
     uniform = rng.random(5000)
     scores = np.sort(np.float32(np.concatenate([uniform, uniform * 1e-6, [0, 1, 1e-45]])))
-    buckets = pool_buckets(scores)
-    assert (np.diff(buckets) >= 0).all()
-    assert buckets[0] == 0
-    assert buckets[-1] == 16_256  # the upper half of 0x3F800000, the bits of 1.0
-
-
-def test_counts_above_a_bucket_leave_out_its_own():
-    assert_array_equal(counts_above(np.array([5, 1, 9]), np.array([10, 200, 3])), [3, 13, 0])
+    parts = pool_parts(scores)
+    assert (np.diff(parts) >= 0).all()
+    assert parts[0] == 0
+    assert parts[-1] == 0x3F8  # the upper bits of 0x3F800000, those of 1.0
+    within = pool_parts(np.float32([0.5, 0.5624, 0.5626, 0.999, 1.0]))
+    assert_array_equal(within - within[0], [0, 0, 1, 7, 8])  # eight for each halving

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from yt8m_spark.core.ranking import RankingCounts, n_ranks, ranking_counts, ranking_metrics
+from yt8m_spark.core.ranking import merge_ranking, n_ranks, ranking_counts, ranking_metrics
 from yt8m_spark.core.scored import ScoredBatch, rank_scored
 
 KEYS = ["hit_at_1", "hit_at_5", "perr", "starter_hit_at_1", "starter_perr"]
@@ -18,14 +18,13 @@ def batch_of(scores, label_lists, entities=None):
     return ScoredBatch(ids, offsets, labels, entities, scores)
 
 
-def metrics_of(*batches):
-    """Metrics of batches counted apart and added up by number of labels."""
-    counts = [ranking_counts(rank_scored(b, n_ranks(b.label_offsets))) for b in batches]
-    groups = sorted({int(n) for c in counts for n in c.n_labels})
-    sums = np.zeros((5, len(groups)), dtype=np.int64)
-    for c in counts:
-        sums[:, [groups.index(n) for n in c.n_labels]] += np.stack(c[1:])
-    return ranking_metrics(RankingCounts(np.array(groups), *sums))
+def metrics_of(*batches, hit_at=(1, 5)):
+    """Metrics of batches counted apart and added up."""
+    counts = [
+        ranking_counts(rank_scored(b, n_ranks(b.label_offsets, hit_at)), hit_at) for b in batches
+    ]
+    metrics = ranking_metrics(merge_ranking(counts), hit_at)
+    return {name: float(value) for name, (value,) in metrics.items()}
 
 
 def by_definition(scores, label_lists):
@@ -85,3 +84,25 @@ def test_random_videos_match_the_definitions_however_they_are_batched(n_levels):
 def test_videos_without_labels_alone_have_no_metrics():
     with pytest.raises(ValueError, match="labelled"):
         metrics_of(batch_of([[0.5]], [[]]))
+
+
+def test_hits_at_any_number_of_ranks():
+    batch = batch_of([[0.9, 0.8, 0.7, 0.6]], [[3]])
+    found = metrics_of(batch, hit_at=(1, 3, 4, 100))
+    assert [found[f"hit_at_{k}"] for k in (1, 3, 4, 100)] == [0, 0, 1, 1]
+
+
+def test_groups_are_counted_apart_and_weighted():
+    batch = batch_of([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]], [[0], [0], []])
+    counts = ranking_counts(rank_scored(batch, 20), groups=np.array([0, 1, 1]))
+    weights = np.array([[1.0, 2, 0], [1, 0, 2]])  # all; group 0 twice; group 1 twice
+    found = ranking_metrics(counts, weights=weights)
+    assert found["hit_at_1"].tolist() == [1 / 2, 2 / 2, 0 / 2]
+    assert found["starter_hit_at_1"].tolist() == [1 / 3, 2 / 2, 0 / 4]
+
+
+def test_a_replicate_without_labelled_videos_has_no_figure():
+    batch = batch_of([[0.9], [0.9]], [[0], []])
+    counts = ranking_counts(rank_scored(batch, 20), groups=np.array([0, 1]))
+    found = ranking_metrics(counts, weights=np.array([[1.0, 0], [1, 2]]))
+    assert np.isnan(found["hit_at_1"]).tolist() == [False, True]

@@ -2,11 +2,12 @@
 
 import json
 
-import mlflow.artifacts
+import mlflow
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow.artifacts import load_dict
 
 N, D = 90, 8
 
@@ -71,6 +72,54 @@ def test_mlflow_holds_the_loss_of_each_pass_and_the_model(job, features, trackin
     means = np.mean([row["loss_history"] for row in rows_of(tmp_path / "model").values()], axis=0)
     np.testing.assert_allclose([point.value for point in curve], means, rtol=1e-5)
     assert len(client.get_run(run_id).outputs.model_outputs) == 1
+    during = client.get_metric_history(run_id, "running_loss")
+    assert during[-1].step == 100
+    assert during[-1].value == pytest.approx(curve[-1].value, rel=1e-6)
+    assert client.get_run(run_id).data.metrics["entities_done"] == 3
+
+
+def test_mlflow_is_told_what_was_read_and_with_what(job, features, tracking_uri, tmp_path):
+    (tmp_path / "v.csv").write_text("Index,Name\n0,a\n1,b\n2,c\n")
+    first = job("train_entities", "--input=features", "--output=model", "--vocabulary=v.csv")
+    second = job("evaluate", "--model=model", "--input=features", "--output=evaluation")
+    client = mlflow.MlflowClient(tracking_uri)
+    ids = [finished.result["mlflow_run_id"] for finished in (first, second)]
+    trained, evaluated = map(client.get_run, ids)
+    found = [
+        {data.tags[0].value: data.dataset for data in run.inputs.dataset_inputs}
+        for run in (trained, evaluated)
+    ]
+    assert [sorted(run) for run in found] == [["training", "vocabulary"], ["evaluation", "model"]]
+    table = found[0]["training"]
+    assert table.digest == found[1]["evaluation"].digest
+    assert json.loads(table.profile)["num_rows"] == N
+    assert json.loads(table.source) == {"uri": str(tmp_path / "features")}
+    environment = load_dict(f"{trained.info.artifact_uri}/environment.json")
+    assert environment["numpy"] == np.__version__
+    assert trained.data.tags["env.spark"] == environment["spark"]
+
+
+def test_a_model_is_registered_on_request(job, features, tracking_uri):
+    flags = ("--input=features", "--output=model", "--epochs=1", "--register=by job")
+    finished = job("train_entities", *flags, "--alias=champion")
+    assert finished.status == 0, finished.stderr
+    client = mlflow.MlflowClient(tracking_uri)
+    version = client.get_model_version_by_alias("by job", "champion")
+    assert version.run_id == finished.result["mlflow_run_id"]
+
+
+def test_a_store_that_fails_midway_costs_no_training(job, features, tmp_path, monkeypatch):
+    def fail(*_arguments, **_named):
+        raise mlflow.MlflowException("gone")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", fail)
+    finished = job("train_entities", "--input=features", "--output=model", "--log-model")
+    monkeypatch.undo()
+    assert finished.status == 0, finished.stderr
+    assert len(rows_of(tmp_path / "model")) == 3
+    folder = tmp_path / "mlflow_pending" / finished.result["mlflow_run_id"]
+    assert f"python -m yt8m_spark.pending {folder}" in finished.stderr
+    assert len((folder / "entries.jsonl").read_text().splitlines()) >= 5
 
 
 def test_a_label_outside_the_vocabulary_is_told_before_anything_is_laid_out(
@@ -119,6 +168,8 @@ def test_converged_entities_are_told_from_the_others(job, features, tmp_path):
         ("--device=tpu", "expected one of auto, cpu, cuda"),
         ("--initial-model=nowhere", "nowhere"),
         ("--extends=nowhere", "nowhere"),
+        ("--alias=champion", "needs register"),
+        ("--register=a/b", "register must be"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(job, features, tmp_path, flag, message):

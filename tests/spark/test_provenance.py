@@ -8,7 +8,7 @@ from yt8m_spark.core.moments import moments_of
 from yt8m_spark.core.whitening import fit_whitening
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.provenance import check_same_whitening, mark_features, whitening_of
-from yt8m_spark.spark.whitening import save_whitening
+from yt8m_spark.whitening_files import save_whitening
 
 
 def make(folder, seed):

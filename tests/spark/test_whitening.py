@@ -21,10 +21,9 @@ from yt8m_spark.spark.schemas import FEATURES, videos_schema
 from yt8m_spark.spark.whitening import (
     column_widths,
     fit_columns,
-    load_whitening,
     normalize_videos,
-    save_whitening,
 )
+from yt8m_spark.whitening_files import load_whitening, save_whitening
 
 COLUMNS = ["mean_rgb", "mean_audio"]
 

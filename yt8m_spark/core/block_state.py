@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from yt8m_spark.core.arrays import asarray_like, to_numpy
+from yt8m_spark.core.label_rates import LabelRates
 from yt8m_spark.core.losses import LossFamily
 from yt8m_spark.core.training_options import TrainingOptions
 
@@ -97,6 +98,7 @@ def initial_state(
     options: TrainingOptions,
     prior: NDArray[np.float64] | None = None,
     n_videos: int = 0,
+    rates: LabelRates | None = None,
 ) -> BlockState:
     """State before the first pass; a function of each entity's id, not of the block.
 
@@ -108,6 +110,9 @@ def initial_state(
         AdaGrad's sums. Without it neither looks at how frequent an entity is.
     n_videos : int
         Of a pass.
+    rates : LabelRates, optional
+        Of "missing" labels, of which ``prior`` is the share observed: then biases start at the
+        true rate.
     """
     shape = (n_features + 1, family.n_rows, len(entities))
     weights = np.zeros(shape, dtype=np.float32)
@@ -120,11 +125,11 @@ def initial_state(
     if prior is not None:
         videos = min(options.accumulator_videos, n_videos * _MOST_OF_A_PASS)
         batches = videos / options.batch_size
-        seen = batches * expected_square(prior, options.batch_size)
+        seen = batches * expected_square(prior, options.batch_size, rates)
         accumulator[:-1] = np.maximum(seen / n_features, options.initial_accumulator)
         accumulator[-1] = np.maximum(seen, options.initial_accumulator)
         if options.prior_bias:
-            weights[-1] = prior_biases(family, prior)
+            weights[-1] = prior_biases(family, prior if rates is None else rates.true_rate)
     return BlockState(
         weights,
         accumulator,
@@ -148,14 +153,22 @@ def prior_probability(
     return np.asarray((counted + 0.5) / (n_videos - n_positives + counted + 1))
 
 
-def expected_square(prior: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
+def expected_square(
+    prior: NDArray[np.float64], batch_size: int, rates: LabelRates | None = None
+) -> NDArray[np.float64]:
     """Square that the gradient of a bias has on average, (E,), for entities of ``prior`` (E,).
 
     A classifier that says the prior p of every video errs by p or 1 - p, with mean square
     p (1 - p); the mean over B videos has a B-th of it. For features of length 1 that of a weight
     is a D-th of the bias's. Exact for logistic regression whose positives count once; for the
     other families and weights it is taken as the scale, which does as well on real videos.
+
+    With ``rates`` it says the true rate q and errs by q - π of labelled videos; of the others by
+    as much as makes the mean 0. The mean square is (π - q)² p / (1 - p).
     """
+    if rates is not None:
+        informed = np.square(rates.precision - rates.true_rate)
+        return np.asarray(informed * prior / (1 - prior) / batch_size)
     return np.asarray(prior * (1 - prior) / batch_size)
 
 

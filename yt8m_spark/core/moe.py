@@ -9,12 +9,20 @@ the chain rule's last step, multiplying by x, is another (`core.mini_batch`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from yt8m_spark.core.arrays import namespace
 from yt8m_spark.core.sigmoid import sigmoid
 
-__all__ = ["moe_logit_gradient", "moe_loss", "moe_probability"]
+__all__ = [
+    "PROBABILITY_FLOOR",
+    "log_loss_slope",
+    "moe_logit_gradient",
+    "moe_loss",
+    "moe_probability",
+    "probability_of_label",
+]
 
 # Eq. 6-7 divide by p(1 - p); the floor keeps a p that rounds to 0 or 1 from giving 0 / 0.
 PROBABILITY_FLOOR = 1e-7
@@ -28,11 +36,16 @@ def moe_probability(z: Any) -> Any:
 
 def moe_loss(z: Any, y: Any) -> Any:
     """Log-loss (Eq. 5) of each video and entity, (B, E), for labels ``y`` (B, E) of 0 and 1."""
-    return -namespace(z).log(_probability_of_label(moe_probability(z), y))
+    return -namespace(z).log(probability_of_label(moe_probability(z), y))
 
 
-def moe_logit_gradient(z: Any, y: Any) -> Any:
-    """Gradient of each video's log-loss with respect to its logits, (B, 2H, E).
+def log_loss_slope(p: Any, y: Any) -> Any:
+    """d(log-loss) / dp, (B, E): (p - y) / (p (1 - p)), which is -1 / p or 1 / (1 - p)."""
+    return (1 - 2 * y) / probability_of_label(p, y)
+
+
+def moe_logit_gradient(z: Any, y: Any, slope: Callable[[Any, Any], Any] = log_loss_slope) -> Any:
+    """Gradient of each video's loss with respect to its logits, (B, 2H, E).
 
     Paper: Eq. 6 (gates) and Eq. 7 (experts), without their last factor x.
 
@@ -42,6 +55,8 @@ def moe_logit_gradient(z: Any, y: Any) -> Any:
         Gate logits, then expert logits.
     y : (B, E) float
         1 where the entity is a label of the video, else 0.
+    slope : callable
+        d(loss) / dp of ``p`` and ``y``, each (B, E); the log-loss's by default.
     """
     gate, expert = _activations(z)
     h = gate.shape[1]
@@ -49,8 +64,7 @@ def moe_logit_gradient(z: Any, y: Any) -> Any:
     on_gate, on_expert = gradient[:, :h], gradient[:, h:]
     on_gate[:] = gate * expert
     p = on_gate.sum(1)
-    # (p - y) / (p (1 - p)) is 1 / (1 - p) for y = 0 and -1 / p for y = 1.
-    error = ((1 - 2 * y) / _probability_of_label(p, y))[:, None]  # (B, 1, E)
+    error = slope(p, y)[:, None]  # (B, 1, E)
     on_gate *= error
     on_expert[:] = on_gate * (1 - expert)  # Eq. 7
     gate *= p[:, None]
@@ -59,8 +73,8 @@ def moe_logit_gradient(z: Any, y: Any) -> Any:
     return gradient
 
 
-def _probability_of_label(p: Any, y: Any) -> Any:
-    """p where ``y`` is 1, 1 - p where it is 0; never 0."""
+def probability_of_label(p: Any, y: Any) -> Any:
+    """``p`` where ``y`` is 1, 1 - p where it is 0; never 0."""
     xp = namespace(p)
     return xp.clip(xp.where(y > 0, p, 1 - p), PROBABILITY_FLOOR, 1)
 

@@ -16,6 +16,8 @@ from yt8m_spark.core.arrays import asarray_like, namespace, to_numpy
 from yt8m_spark.core.block_state import BlockState
 from yt8m_spark.core.block_width import whole_columns
 from yt8m_spark.core.chunks import Chunk
+from yt8m_spark.core.label_noise import noise_aware
+from yt8m_spark.core.label_rates import LabelRates, channel_of
 from yt8m_spark.core.losses import LossFamily
 from yt8m_spark.core.mini_batch import MiniBatchStep
 from yt8m_spark.core.training_options import TrainingOptions
@@ -49,6 +51,8 @@ class BlockTrainer:
         Videos of a pass.
     positive_weights : (E,) float32, optional
         What a positive video counts for each entity.
+    rates : LabelRates, optional
+        Of the labels of each entity, where ``options.label_noise`` is "missing".
 
     Attributes
     ----------
@@ -68,6 +72,7 @@ class BlockTrainer:
         options: TrainingOptions,
         n_videos: int,
         positive_weights: NDArray[np.float32] | None = None,
+        rates: LabelRates | None = None,
     ) -> None:
         self.state = state
         self.epoch = 0
@@ -77,6 +82,7 @@ class BlockTrainer:
         self._options = options
         self._n_videos = n_videos
         self._positive_weights = positive_weights
+        self._rates = rates
         self._steps_a_pass = -(-n_videos // options.batch_size)
         averaged = options.average * options.n_epochs * self._steps_a_pass
         self._remember_every = max(int(averaged) // _STEPS_AVERAGED, 1)
@@ -163,7 +169,11 @@ class BlockTrainer:
         extra = self._positive_weights
         if extra is not None:
             extra = asarray_like(extra[self._places], self.state.weights)
-        self._step = MiniBatchStep(self._part, self._family, self._options, extra)
+        channel = None
+        if self._rates is not None:
+            channel = channel_of(self._rates.take(self._places), self.state.weights)
+        family = noise_aware(self._family, self._options, channel)
+        self._step = MiniBatchStep(self._part, family, self._options, extra)
 
     def _lay_back(self) -> None:
         """Bring ``state`` up to date."""

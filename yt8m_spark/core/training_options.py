@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["TrainingOptions"]
+__all__ = ["BOOTSTRAPS", "LABEL_NOISES", "TrainingOptions"]
+
+BOOTSTRAPS = ("bootstrap_soft", "bootstrap_hard")
+LABEL_NOISES = ("none", *BOOTSTRAPS, "missing")
+
+# Reed et al. 2015, where nothing is known of the labels.
+_TRUST = {"bootstrap_soft": 0.95, "bootstrap_hard": 0.8}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,12 @@ class TrainingOptions:
     negative_rate : float
         Share, in (0, 1], of the videos without any label of the block that are looked at, each
         weighted by the inverse, which leaves the gradient's mean as it is; ours.
+    label_noise : str
+        How wrong and missing labels are reckoned with, one of `LABEL_NOISES`
+        (`core.label_noise`); "none" takes them as the truth.
+    label_trust : float, optional
+        Of bootstrapping: the share β, in [0, 1], by which a label is trusted; default 0.95 for
+        "bootstrap_soft" and 0.8 for "bootstrap_hard", as Reed et al. have it.
     """
 
     learning_rate: float = 0.5
@@ -62,6 +74,8 @@ class TrainingOptions:
     moe_initial_std: float = 0.1
     tolerance: float = 0.0
     negative_rate: float = 1.0
+    label_noise: str = "none"
+    label_trust: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that would train to nonsense."""
@@ -79,6 +93,18 @@ class TrainingOptions:
             raise ValueError(f"average must be 0 to 1, got {self.average}")
         if not 0 < self.negative_rate <= 1:
             raise ValueError(f"negative_rate must be above 0, at most 1, got {self.negative_rate}")
+        if self.label_noise not in LABEL_NOISES:
+            known = ", ".join(LABEL_NOISES)
+            raise ValueError(f"label_noise must be one of {known}, got {self.label_noise!r}")
+        if self.label_trust is not None and not 0 <= self.label_trust <= 1:
+            raise ValueError(f"label_trust must be 0 to 1, got {self.label_trust}")
+
+    @property
+    def trust(self) -> float:
+        """Share by which bootstrapping trusts a label; 1 for what is no bootstrapping."""
+        if self.label_noise not in _TRUST:
+            return 1.0
+        return _TRUST[self.label_noise] if self.label_trust is None else self.label_trust
 
     @property
     def averaged_from(self) -> float:

@@ -1,35 +1,33 @@
-"""The task side of `spark.evaluation`: scored videos to compact rows, sorted rows to sums.
+"""The task side of `spark.evaluation`: videos to counts, packed for those who add them up.
 
-Axes: B videos, E entities.
+Axes: B videos, E entities, C rows of counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql.types import (
-    DoubleType,
-    FloatType,
-    IntegerType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
 
-from yt8m_spark.core.average_precision import (
-    Cells,
-    cells_of,
-    merge_cells,
-    pool_buckets,
-    precision_sums,
-    run_starts,
+from yt8m_spark.core.average_precision import pool_parts
+from yt8m_spark.core.bootstrap import video_hashes
+from yt8m_spark.core.confusions import confusions_of
+from yt8m_spark.core.dense_tally import ENTITIES_AT_ONCE, tally_dense
+from yt8m_spark.core.evaluation_options import EvaluationOptions
+from yt8m_spark.core.list_tally import tally_lists
+from yt8m_spark.core.ranking import (
+    RankingCounts,
+    hits,
+    merge_ranking,
+    n_ranks,
+    ranking_counts,
+    top_ranks,
 )
-from yt8m_spark.core.ranking import RankingCounts, hits, n_ranks, ranking_counts
 from yt8m_spark.core.scored import (
     RankedBatch,
     ScoredBatch,
@@ -40,216 +38,195 @@ from yt8m_spark.core.scored import (
     row_of_each,
     slices,
 )
-from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import ragged
+from yt8m_spark.core.tallies import EntitySums, TopRows, merge_sums, sum_rows
+from yt8m_spark.spark.evaluation_input import check_known, lists_of, require_ids
+from yt8m_spark.spark.packing import pack
 from yt8m_spark.spark.schemas import arrow_schema
 
-__all__ = ["COUNTS", "SUMS", "Score", "sum_precisions", "tally_predictions", "tally_scored"]
+__all__ = ["COUNTS", "Task", "VideoIds", "tally_predictions", "tally_scored"]
 
 Ints = NDArray[np.int64]
-Score = Callable[[Iterator[pa.RecordBatch]], Iterator[ScoredBatch]]
 
-# One long table for every kind of count, so that a video is scored once.
-# kind       key              and
-# a ranking  |G_v|            hits, totals (videos); the kinds are RankingCounts' fields
-# positives  entity           hits = totals = labelled videos
-# cell       threshold j      entity, hits, totals
-# top        pool bucket      video_id, entity, score, hits (0 or 1), totals (1)
-# video      (null)           video_id
+# Few rows, each with the counts of one kind of one part of a domain, packed. All rows of a part
+# meet in one place; domains are: entities (part: id // 64), videos (by hash), pool (by score) and
+# ranking (part 0).
 COUNTS = StructType(
     [
+        StructField("domain", StringType()),
+        StructField("part", LongType()),
         StructField("kind", StringType()),
-        StructField("key", LongType()),
-        StructField("video_id", StringType()),
-        StructField("entity", IntegerType()),
-        StructField("score", FloatType()),
-        StructField("hits", LongType()),
-        StructField("totals", LongType()),
-    ]
-)
-SUMS = StructType(
-    [
-        StructField("kind", StringType()),
-        StructField("key", LongType()),
-        StructField("precision_sum", DoubleType()),
+        StructField("payload", BinaryType()),
     ]
 )
 
-_POOLED = 20
-# Videos counted at once: 1.2 million scores, some 40 MB of arrays, at E = 4,800.
-_VIDEOS_AT_ONCE = 256
+# Videos counted at once: 5 million scores, 20 MB, at E = 4,800; and lists.
+_VIDEOS_AT_ONCE = 1024
 _LISTS_AT_ONCE = 4096
-# Cells a task holds before it passes them on: 64 MB. Spark adds up what tasks send.
-_MOST_CELLS = 2_000_000
+# Counts that a task holds before it passes them on: some 20 MB.
+_MOST_PENDING = 1_000_000
+_VIDEO_PARTS = 64
+
+
+class VideoIds(NamedTuple):
+    """Ids of videos, to find those that stand twice."""
+
+    video_ids: pa.Array
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task is told: how to count, and which entities alone (ascending ids), if not all."""
+
+    options: EvaluationOptions
+    entities: Ints | None
 
 
 def tally_scored(
-    batches: Iterator[pa.RecordBatch], *, score: Score, entities: Ints | None
+    batches: Iterator[pa.RecordBatch], *, score: Any, task: Task
 ) -> Iterator[pa.RecordBatch]:
     """Rows of `COUNTS` for the videos that ``score`` makes of the partition."""
-    return _tally(_rank_dense(score(batches), entities))
-
-
-def tally_predictions(
-    batches: Iterator[pa.RecordBatch], *, entities: Ints | None
-) -> Iterator[pa.RecordBatch]:
-    """Rows of `COUNTS` for the videos of a predictions table."""
-    return _tally(_rank_listed(batches, entities))
-
-
-def sum_precisions(
-    batches: Iterator[pa.RecordBatch],
-    *,
-    kind: str,
-    group: str,
-    above: dict[int, tuple[int, int]] | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Rows of `SUMS`: `precision_sums` of each value of column ``group``.
-
-    A group stands whole in one partition, its rows in a row and best first; ``above`` holds the
-    hits and predictions that precede each group, if they do.
-    """
-    last, after = None, np.zeros(2, dtype=np.int64)
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        groups, hit_counts, totals = (_ints(batch, name) for name in (group, "hits", "totals"))
-        first = run_starts(groups)
-        keys = groups[first]
-        before = np.array([above[k] if above else (0, 0) for k in keys.tolist()], dtype=np.int64)
-        if keys[0] == last:  # the group goes on from the batch before
-            before[0] = after
-        sums, ends = precision_sums(first, hit_counts, totals, before)
-        last, after = keys[-1], ends[-1]
-        yield _record(SUMS, len(keys), {"kind": kind, "key": keys, "precision_sum": sums})
-
-
-def _rank_dense(
-    scored: Iterable[ScoredBatch], entities: Ints | None
-) -> Iterator[tuple[RankedBatch, Cells]]:
-    for batch in scored:
+    outbox = _Outbox()
+    for batch in score(batches):
+        require_ids(batch.video_ids)
         check_scores(batch)
-        for part in slices(restrict(batch, entities), _VIDEOS_AT_ONCE):
-            yield rank_scored(part, n_ranks(part.label_offsets)), cells_of(part)
+        check_known(batch, task.options.vocabulary)
+        for part in slices(restrict(batch, task.entities), _VIDEOS_AT_ONCE):
+            _count_scored(part, task.options, outbox)
+            yield from outbox.flush_if_full()
+    yield from outbox.flush()
 
 
-def _rank_listed(
-    batches: Iterable[pa.RecordBatch], entities: Ints | None
-) -> Iterator[tuple[RankedBatch, Cells]]:
+def tally_predictions(batches: Iterator[pa.RecordBatch], *, task: Task) -> Iterator[pa.RecordBatch]:
+    """Rows of `COUNTS` for the videos of a predictions table."""
+    outbox = _Outbox()
     for batch in batches:
         for start in range(0, batch.num_rows, _LISTS_AT_ONCE):
-            lists = _lists_of(batch.slice(start, _LISTS_AT_ONCE))
+            lists = lists_of(batch.slice(start, _LISTS_AT_ONCE))
             check_scores(lists)
-            ranked = rank_lists(lists, entities)
-            yield ranked, cells_of(ranked)
+            check_known(lists, task.options.vocabulary)
+            _count_lists(rank_lists(lists, task.entities), task.options, outbox)
+            yield from outbox.flush_if_full()
+    yield from outbox.flush()
 
 
-def _tally(counted: Iterable[tuple[RankedBatch, Cells]]) -> Iterator[pa.RecordBatch]:
-    cells: list[Cells] = []
-    for ranked, part in counted:
-        _require_ids(ranked.video_ids)
-        yield from _ranking_rows(ranking_counts(ranked))
-        yield _positive_rows(ranked)
-        yield _top_rows(ranked)
-        yield _record(
-            COUNTS, len(ranked.video_ids), {"kind": "video", "video_id": ranked.video_ids}
-        )
-        cells.append(part)
-        if sum(len(c.totals) for c in cells) > _MOST_CELLS:
-            cells = [merge_cells(cells)]
-            if len(cells[0].totals) > _MOST_CELLS // 2:
-                yield _cell_rows(cells.pop())
-    if cells:
-        yield _cell_rows(merge_cells(cells))
+@dataclass
+class _Outbox:
+    """Counts of a task that wait to be passed on."""
+
+    pending: dict[tuple[str, int, str], list[Any]] = field(default_factory=dict)
+    n_pending: int = 0
+    sums: EntitySums | None = None
+    ranking: RankingCounts | None = None
+
+    def put(self, domain: str, part: int, kind: str, columns: Any) -> None:
+        """Keep ``columns``, a NamedTuple of arrays (C,) or (C, K), for a part."""
+        n_rows = len(columns[0])
+        if n_rows:
+            self.pending.setdefault((domain, part, kind), []).append(columns)
+            self.n_pending += n_rows
+
+    def put_by(self, domain: str, parts: Ints, kind: str, columns: Any) -> None:
+        """Keep each row for its part of ``parts`` (C,)."""
+        order = np.argsort(parts, kind="stable")
+        ordered = parts[order]
+        first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+        in_order = [_taken(values, order) for values in columns]
+        ends = np.append(first, len(order))[1:].tolist()
+        for start, stop in zip(first.tolist(), ends, strict=True):
+            rows = type(columns)(*(values[start:stop] for values in in_order))
+            self.put(domain, int(ordered[start]), kind, rows)
+
+    def flush_if_full(self) -> Iterator[pa.RecordBatch]:
+        """Pass on what waits, if that is much; sums, which do not grow, wait for the end."""
+        if self.n_pending > _MOST_PENDING:
+            yield self._packed()
+
+    def flush(self) -> Iterator[pa.RecordBatch]:
+        """Pass on all."""
+        if self.sums is not None:
+            rows = sum_rows(self.sums)
+            self.put_by("entities", rows.entities // ENTITIES_AT_ONCE, "sums", rows)
+            self.sums = None
+        if self.ranking is not None:
+            self.put("ranking", 0, "ranking", self.ranking)
+            self.ranking = None
+        if self.pending:
+            yield self._packed()
+
+    def _packed(self) -> pa.RecordBatch:
+        columns: list[list[Any]] = [[*key, _packed(rows)] for key, rows in self.pending.items()]
+        self.pending, self.n_pending = {}, 0
+        arrays = [
+            pa.array(values, column.type)
+            for values, column in zip(zip(*columns, strict=True), arrow_schema(COUNTS), strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(COUNTS))
 
 
-def _ranking_rows(counts: RankingCounts) -> Iterator[pa.RecordBatch]:
-    for kind, found in zip(counts._fields[2:], counts[2:], strict=True):
-        columns = {"kind": kind, "key": counts.n_labels, "hits": found, "totals": counts.n_videos}
-        yield _record(COUNTS, len(found), columns)
+def _count_scored(batch: ScoredBatch, options: EvaluationOptions, outbox: _Outbox) -> None:
+    hashes, groups = _groups(batch.video_ids, options)
+    parts, sums = tally_dense(batch, groups, options.n_groups)
+    for found in parts:
+        outbox.put("entities", found.part, "cells", found.cells)
+        outbox.put("entities", found.part, "hits", found.hits)
+    outbox.sums = merge_sums(outbox.sums, sums)
+    ranked = rank_scored(batch, n_ranks(batch.label_offsets, options.hit_at))
+    _count_ranked(ranked, hits(ranked), hashes, groups, options, outbox)
 
 
-def _positive_rows(ranked: RankedBatch) -> pa.RecordBatch:
-    entities, n_videos = np.unique(ranked.label_values, return_counts=True)
-    columns = {"kind": "positives", "key": entities, "hits": n_videos, "totals": n_videos}
-    return _record(COUNTS, len(entities), columns)
+def _count_lists(ranked: RankedBatch, options: EvaluationOptions, outbox: _Outbox) -> None:
+    hashes, groups = _groups(ranked.video_ids, options)
+    is_hit = hits(ranked)
+    cells, found, sums = tally_lists(ranked, is_hit, groups, options.n_groups)
+    outbox.put_by("entities", cells.entities // ENTITIES_AT_ONCE, "cells", cells)
+    outbox.put_by("entities", found.entities // ENTITIES_AT_ONCE, "hits", found)
+    outbox.sums = merge_sums(outbox.sums, sums)
+    _count_ranked(ranked, is_hit, hashes, groups, options, outbox)
 
 
-def _top_rows(ranked: RankedBatch) -> pa.RecordBatch:
-    rows = row_of_each(ranked.offsets)
-    top = np.flatnonzero(np.arange(len(rows)) - ranked.offsets[rows] < _POOLED)
-    columns = {
-        "kind": "top",
-        "key": pool_buckets(ranked.scores[top]),
-        "video_id": pa.array(ranked.video_ids, pa.string()).take(pa.array(rows[top])),
-        "entity": ranked.entities[top],
-        "score": ranked.scores[top],
-        "hits": hits(ranked)[top].astype(np.int64),
-        "totals": np.ones(len(top), dtype=np.int64),
-    }
-    return _record(COUNTS, len(top), columns)
+def _count_ranked(
+    ranked: RankedBatch,
+    is_hit: NDArray[np.bool_],
+    hashes: Ints,
+    groups: Ints,
+    options: EvaluationOptions,
+    outbox: _Outbox,
+) -> None:
+    """Count what only the order of a video's entities tells."""
+    ids = pa.array(ranked.video_ids, pa.string())
+    outbox.put_by("videos", hashes % _VIDEO_PARTS, "ids", VideoIds(ids))
+    counts = ranking_counts(ranked, options.hit_at, groups)
+    outbox.ranking = merge_ranking([c for c in (outbox.ranking, counts) if c is not None])
+    found = confusions_of(ranked, is_hit)
+    outbox.put_by("entities", found.entities // ENTITIES_AT_ONCE, "confusions", found)
+    top = top_ranks(ranked)
+    rows = row_of_each(ranked.offsets)[top]
+    best = TopRows(
+        ranked.entities[top],
+        ranked.scores[top],
+        is_hit[top],
+        groups[rows],
+        ids.take(pa.array(rows)),
+    )
+    outbox.put_by("entities", best.entities // ENTITIES_AT_ONCE, "top", best)
+    outbox.put_by("pool", pool_parts(best.scores), "top", best)
 
 
-def _cell_rows(cells: Cells) -> pa.RecordBatch:
-    columns = {
-        "kind": "cell",
-        "key": cells.thresholds,
-        "entity": cells.entities,
-        "hits": cells.hits,
-        "totals": cells.totals,
-    }
-    return _record(COUNTS, len(cells.totals), columns)
+def _groups(video_ids: Sequence[str], options: EvaluationOptions) -> tuple[Ints, Ints]:
+    """A hash of each id, and the bootstrap's group of each video."""
+    hashes = video_hashes(video_ids, options.seed)
+    low = (hashes & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    return (hashes >> np.uint64(32)).astype(np.int64), low % options.n_groups
 
 
-def _record(schema: StructType, n_rows: int, columns: Mapping[str, object]) -> pa.RecordBatch:
-    """A batch of ``schema``; a column given as text repeats it, one not given is null."""
-    arrow = arrow_schema(schema)
-    arrays = []
-    for field in arrow:
-        values = columns.get(field.name)
-        if values is None or isinstance(values, str):
-            arrays.append(pa.repeat(pa.scalar(values, field.type), n_rows))
-        elif isinstance(values, pa.Array):
-            arrays.append(values)
-        else:
-            arrays.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=arrow)
+def _taken(values: Any, chosen: Ints) -> Any:
+    return values.take(pa.array(chosen)) if isinstance(values, pa.Array) else values[chosen]
 
 
-def _lists_of(batch: pa.RecordBatch) -> RankedBatch:
-    """The lists of a batch of a predictions table, as they stand."""
-    video_ids = batch.column("video_id").to_pylist()
-    _require_ids(video_ids)
-    label_offsets, label_values = _whole_numbers(batch, "labels")
-    offsets, entities = _whole_numbers(batch, "entities")
-    lists = batch.column("scores")
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    differ = np.diff(offsets) != lengths
-    if differ.any():
-        row = int(np.argmax(differ))
-        raise InputError(
-            "entities and scores differ in number",
-            where=f"predictions of video {video_ids[row]!r}",
-            expected=f"{np.diff(offsets)[row]} scores",
-            found=int(lengths[row]),
-        )
-    # A null score becomes NaN, which check_scores refuses.
-    scores = lists.drop_null().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    return RankedBatch(video_ids, label_offsets, label_values, offsets, entities, scores)
-
-
-def _whole_numbers(batch: pa.RecordBatch, name: str) -> tuple[Ints, Ints]:
-    """Offsets and values of an array<int> column; a null row is an empty list."""
-    column = batch.column(name)
-    if column.flatten().null_count:
-        raise InputError("null value", where=f"column {name!r}", expected="entity ids")
-    return ragged(column)
-
-
-def _ints(batch: pa.RecordBatch, name: str) -> Ints:
-    return np.asarray(batch.column(name).to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
-def _require_ids(video_ids: Sequence[str | None]) -> None:
-    if None in video_ids:
-        raise InputError("null video_id", where=f"row {video_ids.index(None)} of a batch")
+def _packed(rows: list[Any]) -> bytes:
+    """Bytes of the ``rows`` of one key, put together."""
+    joined = (
+        pa.concat_arrays(values) if isinstance(values[0], pa.Array) else np.concatenate(values)
+        for values in zip(*rows, strict=True)
+    )
+    return pack(type(rows[0])(*joined))

@@ -18,6 +18,7 @@ from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, St
 
 from yt8m_spark.core.arrays import asarray_like
 from yt8m_spark.core.block_state import BlockState, initial_state, prior_probability
+from yt8m_spark.core.label_rates import LabelRates, label_rates
 from yt8m_spark.core.losses import LossFamily, loss_family
 from yt8m_spark.core.training import BlockTrainer, label_matrix
 from yt8m_spark.core.video_order import videos_of_pass
@@ -25,12 +26,13 @@ from yt8m_spark.devices import array_of
 from yt8m_spark.progress import Heartbeat
 from yt8m_spark.spark.checkpoints import Checkpoint
 from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
+from yt8m_spark.spark.loss_board import write_losses
 from yt8m_spark.spark.plan import Plan, block_file, block_is_done, progress_file, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.shards import ShardSet, open_shards, read_ahead
 from yt8m_spark.spark.warm_start import warm_state
 
-__all__ = ["BLOCK_REPORT", "block_trainer", "labelled_videos", "train_blocks"]
+__all__ = ["BLOCK_REPORT", "block_rates", "block_trainer", "labelled_videos", "train_blocks"]
 
 BLOCK_REPORT = StructType(
     [
@@ -71,6 +73,7 @@ def _train_block(plan: Plan, number: int, shards: ShardSet, work: str) -> Traine
                 heartbeat.advance(len(features))
                 checkpoint.save_if_due(trainer)
         trainer.end_pass()
+        write_losses(work, number, trainer.losses)
     # Entities that converged early: their passes are done as well.
     heartbeat.advance((plan.options.n_epochs - trainer.epoch) * shards.n_videos)
     heartbeat.flush()
@@ -80,11 +83,28 @@ def _train_block(plan: Plan, number: int, shards: ShardSet, work: str) -> Traine
 def block_trainer(plan: Plan, number: int, shards: ShardSet) -> BlockTrainer:
     """Trainer of block ``number`` before its first mini-batch."""
     family = loss_family(plan.loss, plan.n_experts)
-    weights = None
-    if plan.positive_weights is not None:
-        weights = plan.positive_weights[plan.block(number)]
-    state = _first_state(plan, number, shards, family, weights).like(array_of(plan.device))
-    return BlockTrainer(state, family, plan.options, shards.n_videos, weights)
+    rates = block_rates(plan, number, shards.n_videos)
+    state = _first_state(plan, number, shards, family, rates).like(array_of(plan.device))
+    weights = _block_weights(plan, number)
+    return BlockTrainer(state, family, plan.options, shards.n_videos, weights, rates)
+
+
+def block_rates(plan: Plan, number: int, n_videos: int) -> LabelRates | None:
+    """Rates of the labels of block ``number``, where the plan has any."""
+    if plan.label_recall is None or plan.label_precision is None:
+        return None
+    block, observed = plan.block(number), _block_prior(plan, number, n_videos)
+    return label_rates(observed, plan.label_recall[block], plan.label_precision[block])
+
+
+def _block_weights(plan: Plan, number: int) -> NDArray[np.float32] | None:
+    weights = plan.positive_weights
+    return None if weights is None else weights[plan.block(number)]
+
+
+def _block_prior(plan: Plan, number: int, n_videos: int) -> NDArray[np.float64]:
+    n_positives = plan.n_positives[plan.block(number)]
+    return prior_probability(n_positives, n_videos, _block_weights(plan, number))
 
 
 def _first_state(
@@ -92,17 +112,18 @@ def _first_state(
     number: int,
     shards: ShardSet,
     family: LossFamily,
-    weights: NDArray[np.float32] | None,
+    rates: LabelRates | None,
 ) -> BlockState:
     entities = plan.entities[plan.block(number)]
     n_positives = plan.n_positives[plan.block(number)]
-    prior = prior_probability(n_positives, shards.n_videos, weights)
-    state = initial_state(family, entities, shards.n_features, plan.options, prior, shards.n_videos)
+    n_videos, width = shards.n_videos, shards.n_features
+    prior = _block_prior(plan, number, n_videos)
+    state = initial_state(family, entities, width, plan.options, prior, n_videos, rates)
     unlearnable = n_positives == 0
     state.active &= ~unlearnable
     if plan.initial_model is not None:  # what it knows, it knows without positives too
         unlearnable &= ~warm_state(state, plan.initial_model, entities)
-    state.rest_on_prior(family, prior, unlearnable)
+    state.rest_on_prior(family, prior if rates is None else rates.true_rate, unlearnable)
     return state
 
 

@@ -18,6 +18,7 @@ from yt8m_spark.core.training_options import TrainingOptions
 
 __all__ = [
     "Plan",
+    "begun_block_size",
     "block_file",
     "block_is_done",
     "describe_plan",
@@ -40,6 +41,8 @@ class Plan(NamedTuple):
     shards_digest: str
     cache: str | None = None  # folder on the local disk of each machine for copies of the shards
     positive_weights: NDArray[np.float32] | None = None  # (E,)
+    label_recall: NDArray[np.float64] | None = None  # (E,), of label noise "missing"
+    label_precision: NDArray[np.float64] | None = None  # (E,), of the same
     initial_model: str | None = None  # folder of a model whose weights are the first ones
     device: str = "cpu"  # "auto", "cpu" or "cuda"
     checkpoint_seconds: float = 60.0  # at most so much of a block's work is lost
@@ -62,7 +65,13 @@ class Plan(NamedTuple):
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-_ARRAYS = {"entities": np.int64, "n_positives": np.int64, "positive_weights": np.float32}
+_ARRAYS = {
+    "entities": np.int64,
+    "n_positives": np.int64,
+    "positive_weights": np.float32,
+    "label_recall": np.float64,
+    "label_precision": np.float64,
+}
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
@@ -81,10 +90,18 @@ def read_plan(work: str) -> Plan:
     """Read the plan of the work folder."""
     described = load_json(Path(work) / "plan.json")
     for name, dtype in _ARRAYS.items():
-        if described[name] is not None:
+        if described.get(name) is not None:
             described[name] = np.array(described[name], dtype=dtype)
     described["options"] = TrainingOptions(**described["options"])
     return Plan(**described)
+
+
+def begun_block_size(work: str) -> int | None:
+    """Entities a block of the training that the work folder is of; None if it is of none yet.
+
+    Blocks go on as they were begun, though what is best for this machine may have changed.
+    """
+    return read_plan(work).block_size if (Path(work) / "plan.json").exists() else None
 
 
 def block_file(work: str, number: int) -> Path:

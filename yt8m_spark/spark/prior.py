@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.scored import ScoredBatch
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged
@@ -30,6 +31,7 @@ def evaluate_prior(
     frequencies: Mapping[int, float],
     *,
     entities: Iterable[int] | None = None,
+    options: EvaluationOptions | None = None,
 ) -> Evaluation:
     """Evaluate the baseline that looks at no video: see `score_prior`.
 
@@ -42,7 +44,10 @@ def evaluate_prior(
         raise InputError("the prior has no entities")
     ids = sorted(frequencies)
     score = partial(score_prior, entities=ids, frequencies=[frequencies[e] for e in ids])
-    return evaluate_scored(features.select("video_id", "labels"), score, entities=entities)
+    labelled = features.select("video_id", "labels")
+    return evaluate_scored(
+        labelled, score, entities=entities, options=options or EvaluationOptions()
+    )
 
 
 def entity_frequencies(labelled: DataFrame) -> dict[int, float]:

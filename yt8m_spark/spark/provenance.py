@@ -14,7 +14,7 @@ from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.errors import InputError
 from yt8m_spark.scorer import read_description
 from yt8m_spark.spark.frame_sampling import frames_of
-from yt8m_spark.spark.whitening import load_whitening
+from yt8m_spark.whitening_files import load_whitening
 
 __all__ = ["check_same_whitening", "mark_features", "origin_of", "table_stamp", "whitening_of"]
 

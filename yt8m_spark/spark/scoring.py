@@ -16,6 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
+from yt8m_spark.calibration import check_calibration, load_calibration
+from yt8m_spark.core.calibration import Calibration, apply_calibration
+from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.core.frame_scoring import score_frames
 from yt8m_spark.core.scored import ScoredBatch, top_k
@@ -65,25 +68,31 @@ def scorable(table: DataFrame, model: str) -> DataFrame:
 
 
 def predict(
-    table: DataFrame, model: str, k: int = 20, *, heartbeats: str | None = None
+    table: DataFrame,
+    model: str,
+    k: int = 20,
+    *,
+    calibration: str | None = None,
+    heartbeats: str | None = None,
 ) -> DataFrame:
     """Predictions table: the ``k`` best entities of each video with scores in [0, 1].
 
     Best first; equal scores in the order of entity ids. Tasks read the model from the folder
     ``model``, which all of them must see, and count finished videos in the folder ``heartbeats``.
-    For a model of frames, a video without frames scores 0 for every entity.
+    For a model of frames, a video without frames scores 0 for every entity. With ``calibration``, a
+    folder of `fit_calibration` that tasks see too, scores are probabilities, and rank as such.
 
     Raises
     ------
     ValueError
         If ``k`` is less than 1.
     InputError
-        As `scorable`.
+        As `scorable`; or if ``calibration`` is none, or of another model.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    model = str(Path(model).resolve())  # tasks may run in another directory
-    task = partial(_predict_partition, model=model, k=k)
+    model, calibration = _resolved(model, calibration)
+    task = partial(_predict_partition, model=model, calibration=calibration, k=k)
     return scorable(table, model).mapInArrow(counted(task, heartbeats), PREDICTIONS)
 
 
@@ -92,49 +101,88 @@ def evaluate_model(
     model: str,
     *,
     entities: Iterable[int] | None = None,
+    options: EvaluationOptions | None = None,
+    calibration: str | None = None,
     heartbeats: str | None = None,
 ) -> Evaluation:
     """Metrics of ``model``, a folder, on a features or frames table; no score is stored.
 
-    ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells; finished
-    videos are counted in the folder ``heartbeats``.
+    ``entities`` restricts labels and scores to these ids, as `evaluate_scored` tells, and
+    ``options`` what to give; finished videos are counted in the folder ``heartbeats``.
+    ``calibration`` is as in `predict`.
     """
-    model = str(Path(model).resolve())  # tasks may run in another directory
-    score = partial(score_batches, model=model, heartbeats=heartbeats)
-    return evaluate_scored(scorable(table, model), score, entities=entities)
+    model, calibration = _resolved(model, calibration)
+    score = partial(score_batches, model=model, calibration=calibration, heartbeats=heartbeats)
+    return evaluate_scored(
+        scorable(table, model), score, entities=entities, options=options or EvaluationOptions()
+    )
 
 
 def score_batches(
-    batches: Iterable[pa.RecordBatch], model: str, heartbeats: str | None = None
+    batches: Iterable[pa.RecordBatch],
+    model: str,
+    heartbeats: str | None = None,
+    *,
+    calibration: str | None = None,
 ) -> Iterator[ScoredBatch]:
     """Scores of all entities for batches of what `scorable` gave, inside a task."""
-    scored = _scored(batches, model)
+    scored = _scored(batches, model, calibration)
     return counting(scored, heartbeats, lambda batch: len(batch.video_ids))
 
 
-def _scored(batches: Iterable[pa.RecordBatch], model: str) -> Iterator[ScoredBatch]:
+def _scored(
+    batches: Iterable[pa.RecordBatch], model: str, calibration: str | None
+) -> Iterator[ScoredBatch]:
     scorer, frames = load_scorer(model), model_frames(model)
+    maps = _maps(calibration, scorer)
     for batch in _slices(batches, frames):
-        if frames is None:
-            scores = score_videos(scorer, _features(batch, scorer))
-        else:
-            scores = _mean_scores(batch, scorer, frames)
+        scores = _all_scores(batch, scorer, frames, maps)
         ids, labels = batch.column("video_id").to_pylist(), ragged(batch.column("labels"))
         yield ScoredBatch(ids, *labels, scorer.entities, scores)
 
 
 def _predict_partition(
-    batches: Iterable[pa.RecordBatch], model: str, k: int
+    batches: Iterable[pa.RecordBatch], model: str, calibration: str | None, k: int
 ) -> Iterator[pa.RecordBatch]:
     scorer, frames = load_scorer(model), model_frames(model)
+    maps = _maps(calibration, scorer)
     for batch in _slices(batches, frames):
-        if frames is None:
+        if frames is None and maps is None:
             entities, scores = top_k_videos(scorer, _features(batch, scorer), k)
         else:
-            means = _mean_scores(batch, scorer, frames)
-            columns = top_k(means, k)
-            entities, scores = scorer.entities[columns], np.take_along_axis(means, columns, axis=1)
+            found = _all_scores(batch, scorer, frames, maps)
+            columns = top_k(found, k)
+            entities, scores = scorer.entities[columns], np.take_along_axis(found, columns, axis=1)
         yield _predictions(batch, entities, scores)
+
+
+def _resolved(model: str, calibration: str | None) -> tuple[str, str | None]:
+    """Both folders as tasks find them, which may run in another directory; they fit together."""
+    model = str(Path(model).resolve())
+    if calibration is None:
+        return model, None
+    check_calibration(calibration, model)
+    return model, str(Path(calibration).resolve())
+
+
+def _maps(calibration: str | None, scorer: Scorer) -> Calibration | None:
+    if calibration is None:
+        return None
+    maps = load_calibration(calibration)
+    if not np.array_equal(maps.entities, scorer.entities):
+        raise InputError("entities of a calibration are not the model's", where=calibration)
+    return maps
+
+
+def _all_scores(
+    batch: pa.RecordBatch, scorer: Scorer, frames: FrameOptions | None, maps: Calibration | None
+) -> NDArray[np.float32]:
+    """Scores (B, E) of a batch, calibrated where there are maps."""
+    if frames is None:
+        scores = score_videos(scorer, _features(batch, scorer))
+    else:
+        scores = _mean_scores(batch, scorer, frames)
+    return scores if maps is None else apply_calibration(maps, scores)
 
 
 def _slices(

@@ -20,7 +20,7 @@ from yt8m_spark.core.validation import validation_bytes
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
 from yt8m_spark.spark.gathering import gather_model
-from yt8m_spark.spark.plan import Plan, block_is_done
+from yt8m_spark.spark.plan import Plan, begun_block_size, block_is_done
 from yt8m_spark.spark.search_figures import (
     SettingFigures,
     describe_choice,
@@ -165,8 +165,9 @@ def search_entities(
         raise ValueError("a search neither begins with a model nor extends one")
     ids = chosen_entities(data, entities)
     _check_validation(data, validation, ids)
-    size = block_size or _block_size(spark, loss, settings, len(ids), data.shards.n_features)
     work = str(Path(work).resolve())  # tasks may run in another directory
+    size = block_size or begun_block_size(setting_folder(work, 0))
+    size = size or _block_size(spark, loss, settings, len(ids), data.shards.n_features)
     base = plan_of(data, loss, settings[0].n_experts, options, ids, size, extras)
     search = SearchPlan(tuple(settings), validation.shards.folder, validation.shards.digest)
     plans = open_search_plan(work, base, search)
@@ -175,7 +176,7 @@ def search_entities(
     figures = read_figures(work, base.n_blocks, len(settings))
     choice = choose(*figures, by=by, metric=metric)
     told = {"choose": by, "metric": metric, **describe_choice(settings, choice)}
-    described = {**(description or {}), "search": told}
+    described = {**extras.told, **(description or {}), "search": told}
     _lay_model(spark, plans, choice, data.shards, work, model_folder, described)
     of_settings = figures.of_settings(settings, choice)
     searched = Searched(

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from yt8m_spark.artifacts import staged_file
-from yt8m_spark.core.losses import loss_family
+from yt8m_spark.core.label_noise import noise_aware
+from yt8m_spark.core.label_rates import channel_of
+from yt8m_spark.core.losses import LossFamily, loss_family
 from yt8m_spark.core.training import BlockTrainer, label_matrix
 from yt8m_spark.core.validation import BlockValidation
 from yt8m_spark.progress import Heartbeat
 from yt8m_spark.spark.checkpoints import Checkpoint
 from yt8m_spark.spark.entity_rows import TrainedBlock, write_block
-from yt8m_spark.spark.mapper import block_trainer, labelled_videos
+from yt8m_spark.spark.mapper import block_rates, block_trainer, labelled_videos
 from yt8m_spark.spark.plan import Plan, block_file, block_is_done, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.search_plan import progress_of, read_search_plan, setting_folder
@@ -87,7 +89,8 @@ def _search_block(
     trainings = [_begin(plan, number, s, shards, work) for s, plan in enumerate(plans)]
     _train(trainings, number, shards, heartbeat)
     # One by one: what a training holds goes before what judging it takes is there.
-    judged = [_keep(trainings.pop(0), s, number, work) for s in range(len(plans))]
+    n_videos = shards.n_videos
+    judged = [_keep(trainings.pop(0), s, number, n_videos, work) for s in range(len(plans))]
     _validate(judged, entities, validation, heartbeat)
     _write_figures(block_file(work, number), entities, judged)
     heartbeat.flush()
@@ -146,7 +149,7 @@ def _train_pass(
         trainer.end_pass()
 
 
-def _keep(training: _Training, setting: int, number: int, work: str) -> _Judged:
+def _keep(training: _Training, setting: int, number: int, n_videos: int, work: str) -> _Judged:
     """Write what a setting has made of the block; what is left to do is to judge it.
 
     Where a training diverged, weights of 0 are written: a setting too bold must not end the search
@@ -161,8 +164,21 @@ def _keep(training: _Training, setting: int, number: int, work: str) -> _Judged:
     trained = TrainedBlock(plan.entities[block], plan.n_positives[block], trainer)
     write_block(block_file(setting_folder(work, setting), number), trained, plan.loss)
     weights = trainer.state.final_weights()  # (R, E, D + 1)
-    family = loss_family(plan.loss, plan.n_experts)
+    family = _judging_family(plan, number, n_videos)
     return _Judged(BlockValidation(family, weights[..., :-1], weights[..., -1]), finite)
+
+
+def _judging_family(plan: Plan, number: int, n_videos: int) -> LossFamily:
+    """Family whose loss tells how well block ``number`` says the labels of validation videos.
+
+    Where labels are missing it is that of the labels as they are seen: their plain log-loss would
+    be least for classifiers that miss as many. What is learned by bootstrapping says the labels
+    themselves.
+    """
+    family, rates = loss_family(plan.loss, plan.n_experts), block_rates(plan, number, n_videos)
+    if rates is None:
+        return family
+    return noise_aware(family, plan.options, channel_of(rates, np.empty(0, np.float32)))
 
 
 def _validate(

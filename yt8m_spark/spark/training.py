@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from yt8m_spark.core.block_width import block_width, cache_share
+from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.losses import loss_family
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
 from yt8m_spark.spark.gathering import check_extensible, gather_model, mean_losses
 from yt8m_spark.spark.mapper import BLOCK_REPORT, train_blocks
-from yt8m_spark.spark.plan import Plan, block_is_done, read_plan, write_plan
+from yt8m_spark.spark.plan import Plan, begun_block_size, block_is_done, read_plan, write_plan
 from yt8m_spark.spark.task_slots import task_slots
 from yt8m_spark.spark.training_data import TrainingData, prepare_shards
 
@@ -50,6 +52,8 @@ class Extras(NamedTuple):
     ----------
     positive_weights : (E,) float32, optional
         What a positive video counts for each of the entities trained, ascending by id.
+    label_recall, label_precision : (E,) float64, optional
+        Of the labels of each of these entities, in (0, 1]; label noise "missing" needs them.
     initial_model : str, optional
         Folder of a model whose weights are the first ones.
     extends : str, optional
@@ -60,14 +64,19 @@ class Extras(NamedTuple):
         Folder on the local disk of each machine for copies of the shards.
     checkpoint_seconds : float
         A task that is lost loses at most so much work, and what a shard of videos takes.
+    told : mapping
+        How the arrays came about, for model.json.
     """
 
     positive_weights: NDArray[np.float32] | None = None
+    label_recall: NDArray[np.float64] | None = None
+    label_precision: NDArray[np.float64] | None = None
     initial_model: str | None = None
     extends: str | None = None
     device: str = "cpu"
     cache: str | None = None
     checkpoint_seconds: float = 60.0
+    told: Mapping[str, str] = MappingProxyType({})
 
 
 _NO_EXTRAS = Extras()
@@ -117,22 +126,22 @@ def train_entities(
         would be laid, silently, at the wrong entities.
     InputError
         If ``work`` holds blocks of a training with another plan, none of ``entities`` is a label
-        of any training video, or a model to begin with or to extend does not fit.
+        of any training video, a model to begin with or to extend does not fit, or the loss has
+        no such label noise.
     """
     family = loss_family(loss, n_experts)
+    description = {**extras.told, **(description or {})}
     ids = chosen_entities(data, entities)
     for folder in {extras.initial_model, extras.extends} - {None}:
-        check_extensible(str(folder), family, data.shards.n_features, description or {})
+        check_extensible(str(folder), family, data.shards.n_features, description)
     work = str(Path(work).resolve())  # tasks may run in another directory
-    if block_size is None and (Path(work) / "plan.json").exists():
-        block_size = read_plan(work).block_size  # blocks go on as they were begun
+    if block_size is None:
+        block_size = begun_block_size(work)
     size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
     plan = plan_of(data, loss, n_experts, options, ids, size, extras)
     _open_plan(work, plan)
     _run_blocks(spark, plan, data.shards.n_videos, work)
-    n_entities = gather_model(
-        work, model_folder, plan, data.shards, extras.extends, description or {}
-    )
+    n_entities = gather_model(work, model_folder, plan, data.shards, extras.extends, description)
     without = int((plan.n_positives == 0).sum())
     mean_loss = (mean_losses(model_folder) or [float("nan")])[-1]
     return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
@@ -147,8 +156,19 @@ def plan_of(
     block_size: int,
     extras: Extras,
 ) -> Plan:
-    """Plan of a training of ``entities`` on ``data``."""
-    initial = extras.initial_model
+    """Plan of a training of ``entities`` on ``data``.
+
+    Raises
+    ------
+    ValueError
+        If the loss has no such label noise, or "missing" lacks a rate.
+    """
+    check_label_noise(loss, options.label_noise)
+    initial, recall, precision = extras.initial_model, extras.label_recall, extras.label_precision
+    if options.label_noise != "missing":
+        recall = precision = None  # what has no say in the weights has none in the digest
+    elif recall is None or precision is None:
+        raise ValueError("label_noise missing needs label_recall and label_precision, got none")
     return Plan(
         loss=loss,
         n_experts=n_experts,
@@ -160,6 +180,8 @@ def plan_of(
         shards_digest=data.shards.digest,
         cache=extras.cache,
         positive_weights=extras.positive_weights,
+        label_recall=recall,
+        label_precision=precision,
         initial_model=None if initial is None else str(Path(initial).resolve()),
         device=extras.device,
         checkpoint_seconds=extras.checkpoint_seconds,

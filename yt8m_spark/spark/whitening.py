@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
-from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
+from yt8m_spark.artifacts import load_json
 from yt8m_spark.core.tiled_whitening import check_fits, fit_tiled_whitening
 from yt8m_spark.core.whitening import (
     Whitening,
@@ -29,7 +29,7 @@ from yt8m_spark.core.whitening import (
     fit_whitening,
     l2_normalize,
 )
-from yt8m_spark.core.whitening_options import METHODS, Method, WhiteningOptions
+from yt8m_spark.core.whitening_options import Method, WhiteningOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import float_lists
 from yt8m_spark.spark.counted import counted
@@ -42,18 +42,15 @@ from yt8m_spark.spark.moments import (
 )
 from yt8m_spark.spark.schemas import FEATURES, FLOATS, INTS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
+from yt8m_spark.whitening_files import load_whitening
 
 __all__ = [
     "TASK_MEMORY",
     "FittedVideos",
     "column_widths",
     "fit_columns",
-    "load_whitening",
     "normalize_videos",
-    "save_whitening",
 ]
-
-_ARRAYS = ("mean", "components", "eigenvalues", "ridge", "total_variance")
 
 # What a task, or the driver, may hold of a covariance or its eigenvectors, in bytes. Up to D =
 # 2,896 (an eighth of it for one state) a covariance stays in memory; wider ones are cut in tiles.
@@ -156,63 +153,6 @@ def column_widths(videos: DataFrame, columns: Sequence[str]) -> list[int]:
     sizes = [F.size(name) for name in columns]
     row = with_float_arrays(videos, columns).where(whole).select(*sizes).first()
     return [] if row is None else list(row)
-
-
-def save_whitening(
-    folder: str, whitening: Whitening, columns: Sequence[str], widths: Sequence[int] = ()
-) -> None:
-    """Write ``whitening`` of ``columns`` to ``folder``: whitening.npz and whitening.json.
-
-    ``widths`` are those of the columns; without them a null cannot be taken for the mean later.
-    """
-    arrays = {name: np.asarray(getattr(whitening, name)) for name in (*_ARRAYS, "spectrum")}
-    save_arrays(Path(folder) / "whitening.npz", arrays)
-    described = {
-        "columns": list(columns),
-        "widths": list(widths),
-        "width": whitening.width,
-        "n_components": whitening.n_components,
-        "n_features": whitening.output_width,
-        "method": whitening.method,
-        "l2_normalize": whitening.l2_normalize,
-        "ridge": whitening.ridge,
-        "explained_variance_ratio": whitening.explained_variance_ratio,
-        "digest": whitening.digest,
-    }
-    save_json(Path(folder) / "whitening.json", described)
-
-
-def load_whitening(folder: str) -> tuple[Whitening, list[str]]:
-    """Read what `save_whitening` wrote: the whitening and its columns.
-
-    Raises
-    ------
-    InputError
-        If ``folder`` holds no whitening, or its two files are not of one fit.
-    """
-    arrays = load_arrays(Path(folder) / "whitening.npz", _ARRAYS)
-    described = load_json(Path(folder) / "whitening.json")
-    method = described.get("method", "pca")  # folders of version 0.2 and before have neither
-    if method not in METHODS:
-        expected = f"one of {', '.join(METHODS)}"
-        raise InputError("unknown method", where=folder, expected=expected, found=method)
-    whitening = Whitening(
-        arrays["mean"],
-        arrays["components"],
-        arrays["eigenvalues"],
-        float(arrays["ridge"]),
-        float(arrays["total_variance"]),
-        method=method,
-        l2_normalize=bool(described.get("l2_normalize", True)),
-    )
-    if described.get("digest") != whitening.digest:
-        raise InputError(
-            "whitening.json and whitening.npz are not of one fit",
-            where=folder,
-            expected=whitening.digest[:12],
-            found=str(described.get("digest"))[:12],
-        )
-    return whitening, list(described["columns"])
 
 
 def normalize_videos(
