@@ -1,11 +1,11 @@
-"""Peak memory of the processes of a Spark session, from /proc."""
+"""Memory and CPU time of the processes of a Spark session, from /proc."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["peaks"]
+__all__ = ["cpu_seconds", "peaks"]
 
 
 def peaks() -> dict[str, int]:
@@ -18,6 +18,15 @@ def peaks() -> dict[str, int]:
         elif "java" in command.partition(" ")[0]:
             found["JVM"] = max(found["JVM"], _peak(pid))
     return found
+
+
+def cpu_seconds() -> float:
+    """CPU time that this process, its JVM and its Python workers have taken."""
+    ticks = 0
+    for pid in (os.getpid(), *_descendants(os.getpid())):
+        fields = _read(pid, "stat").rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:13]))  # in user mode and in the kernel
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _descendants(pid: int) -> list[int]:

@@ -97,13 +97,10 @@ def make_features(folder: Path, n_videos: int, weights: np.ndarray) -> None:
 
 def evaluate(folder: str, n_videos: str, n_replicates: str) -> None:
     """Evaluate twice; print seconds of the second time, and peaks of memory."""
-    from functools import partial
-
     from evaluation_memory import peaks
 
     from yt8m_spark.core.evaluation_options import EvaluationOptions
-    from yt8m_spark.spark.evaluation import evaluate_scored
-    from yt8m_spark.spark.scoring import scorable, score_batches
+    from yt8m_spark.spark.scoring import evaluate_model
 
     LOCAL_DEFAULTS["spark.driver.memory"] = "2g"
     LOCAL_DEFAULTS["spark.sql.files.maxPartitionBytes"] = "32m"
@@ -112,8 +109,8 @@ def evaluate(folder: str, n_videos: str, n_replicates: str) -> None:
     before = peaks()["driver"]
     for _ in range(2):
         start = time.perf_counter()
-        rows = scorable(spark.read.parquet(f"{folder}/{n_videos}"), model)
-        found = evaluate_scored(rows, partial(score_batches, model=model), options=options)
+        rows = spark.read.parquet(f"{folder}/{n_videos}")
+        found = evaluate_model(rows, model, options=options)
         seconds = time.perf_counter() - start
     peak = peaks()
     told = ", ".join(f"{name} {mib} MiB" for name, mib in peak.items())

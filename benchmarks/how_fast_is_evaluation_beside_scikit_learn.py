@@ -9,8 +9,9 @@ entities. Contenders in turns:
 - scikit-learn: one process that reads the same files, scores with NumPy, whose BLAS may take both
   cores, and calls `average_precision_score` for each entity with positives; nothing else.
 
-Prints seconds of each round, the ratio of the medians, peak memory, and both mean average
-precisions. Other programs on the machine make both slower: look at the load that is printed.
+Prints seconds and CPU time of each round, the ratio of the medians, peak memory, and both mean
+average precisions. Other programs on the machine take more from two processes than from one: look
+at the load that is printed, too.
 
     python benchmarks/how_fast_is_evaluation_beside_scikit_learn.py [--features F --model M]
 
@@ -67,7 +68,7 @@ def make(data: Path, folder: str) -> tuple[Path, Path]:
 
 def compare(features: str, model: str) -> None:
     """Run both in turns."""
-    from evaluation_memory import peaks
+    from evaluation_memory import cpu_seconds, peaks
 
     from yt8m_spark.session import get_spark
     from yt8m_spark.spark.scoring import evaluate_model
@@ -76,15 +77,16 @@ def compare(features: str, model: str) -> None:
     spark = get_spark("benchmark")
     ours, theirs = [], []
     for number in range(ROUNDS + 1):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), cpu_seconds()
         evaluated = evaluate_model(spark.read.parquet(features), model)
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
         if not number:
             print(f"first run, with the start of workers: {seconds:.1f} s")
             continue
         ours.append(seconds)
         theirs.append(in_process(features, model))
-        told = f"ours {seconds:5.2f} s, scikit-learn {theirs[-1]['seconds']:5.2f} s"
+        told = f"ours {seconds:5.2f} s (CPU {cpu:5.2f}), scikit-learn "
+        told += f"{theirs[-1]['seconds']:5.2f} s (CPU {theirs[-1]['cpu']:5.2f})"
         print(f"round {number}: {told}, load {os.getloadavg()[0]:.1f}", flush=True)
     ratio = median(t["seconds"] for t in theirs) / median(ours)
     print(f"ours is {ratio:.1f}x as fast (medians of {ROUNDS} rounds)")
@@ -112,7 +114,7 @@ def alone(features: str, model: str) -> None:
 
     from yt8m_spark.scorer import load_scorer
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     table = pq.read_table(features, columns=["labels", "features"])
     x = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
     scorer = load_scorer(model)
@@ -126,9 +128,9 @@ def alone(features: str, model: str) -> None:
         average_precision_score(truth[:, e], scores[:, e])
         for e in np.flatnonzero(truth.any(axis=0))
     ]
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "map": float(np.mean(figures)), "mib": mib}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "map": float(np.mean(figures)), "mib": mib}))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from yt8m_spark.calibration import check_calibration
 from yt8m_spark.config import option
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.evaluation_options import EvaluationOptions
@@ -29,8 +27,8 @@ from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
-from yt8m_spark.spark.evaluation import Evaluation, evaluate_predictions, evaluate_scored
-from yt8m_spark.spark.scoring import scorable, score_batches
+from yt8m_spark.spark.evaluation import Evaluation, evaluate_predictions
+from yt8m_spark.spark.scoring import evaluate_model
 from yt8m_spark.spark.scoring_input import read_scoring_input
 from yt8m_spark.spark.submissions import is_submission, read_submission
 from yt8m_spark.spark.tables import count_videos, read_input, read_table
@@ -132,15 +130,17 @@ def _of_predictions(run: Run, config: Config, options: EvaluationOptions) -> Eva
 
 
 def _of_model(run: Run, config: Config, options: EvaluationOptions) -> Evaluation:
-    source, model = str(config.input), str(Path(str(config.model)).resolve())
-    calibration = config.calibration and str(Path(config.calibration).resolve())
-    if calibration is not None:
-        check_calibration(calibration, model)
+    source, model = str(config.input), str(config.model)
     table, total = read_scoring_input(run.spark, source, model), count_videos(run.spark, source)
     with watch(run.heartbeats, total, "evaluate model") as heartbeats:
-        score = partial(score_batches, model=model, calibration=calibration, heartbeats=heartbeats)
-        rows = scorable(table, model)
-        return evaluate_scored(rows, score, entities=config.entity_ids, options=options)
+        return evaluate_model(
+            table,
+            model,
+            entities=config.entity_ids,
+            options=options,
+            calibration=config.calibration,
+            heartbeats=heartbeats,
+        )
 
 
 def _tell_misses(evaluation: Evaluation) -> None:

@@ -16,17 +16,14 @@ from yt8m_spark.core.log_loss import loss_of_labels, loss_of_others
 from yt8m_spark.core.scored import ScoredBatch, row_of_each
 from yt8m_spark.core.tallies import N_SUMS, Cells, EntitySums, Hits
 
-__all__ = ["ENTITIES_AT_ONCE", "DenseTally", "tally_dense"]
+__all__ = ["DenseTally", "part_width", "tally_dense"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# Entities whose scores are sorted at once, those of one part: 1,024 videos of them are 512 KiB.
-ENTITIES_AT_ONCE = 64
-
 
 class DenseTally(NamedTuple):
-    """Counts of some entities of a batch; ``part`` is their number // `ENTITIES_AT_ONCE`."""
+    """Counts of some entities of a batch; ``part`` is their number // `part_width`."""
 
     part: int
     cells: Cells
@@ -42,6 +39,14 @@ class _Videos(NamedTuple):
     n_groups: int
     label_places: Ints  # (L,), where in the order the video of a label stands
     label_columns: Ints  # (L,), column of its entity in the scores, -1 if there is none
+
+
+def part_width(n_groups: int) -> int:
+    """Entities of a part, whose scores are sorted at once and whose counts meet in one place.
+
+    1,024 videos of 64 entities are 512 KiB of scores. Counts by group are ten times as many.
+    """
+    return 64 if n_groups == 1 else 16
 
 
 def tally_dense(
@@ -85,7 +90,7 @@ def _videos(batch: ScoredBatch, groups: Ints, n_groups: int) -> _Videos:
 
 
 def _parts(batch: ScoredBatch, videos: _Videos, sums: EntitySums) -> Iterator[DenseTally]:
-    numbers = batch.entities // ENTITIES_AT_ONCE
+    numbers = batch.entities // part_width(videos.n_groups)
     starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
     for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)], strict=True):
         entities = batch.entities[start:stop]

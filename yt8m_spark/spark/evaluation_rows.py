@@ -17,7 +17,7 @@ from pyspark.sql.types import BinaryType, LongType, StringType, StructField, Str
 from yt8m_spark.core.average_precision import pool_parts
 from yt8m_spark.core.bootstrap import video_hashes
 from yt8m_spark.core.confusions import confusions_of
-from yt8m_spark.core.dense_tally import ENTITIES_AT_ONCE, tally_dense
+from yt8m_spark.core.dense_tally import part_width, tally_dense
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.list_tally import tally_lists
 from yt8m_spark.core.ranking import (
@@ -48,8 +48,8 @@ __all__ = ["COUNTS", "Task", "VideoIds", "tally_predictions", "tally_scored"]
 Ints = NDArray[np.int64]
 
 # Few rows, each with the counts of one kind of one part of a domain, packed. All rows of a part
-# meet in one place; domains are: entities (part: id // 64), videos (by hash), pool (by score) and
-# ranking (part 0).
+# meet in one place; domains are: entities (part: id // 64, by group id // 16), videos (by hash),
+# pool (by score) and ranking (part 0).
 COUNTS = StructType(
     [
         StructField("domain", StringType()),
@@ -85,7 +85,7 @@ def tally_scored(
     batches: Iterator[pa.RecordBatch], *, score: Any, task: Task
 ) -> Iterator[pa.RecordBatch]:
     """Rows of `COUNTS` for the videos that ``score`` makes of the partition."""
-    outbox = _Outbox()
+    outbox = _Outbox(task.options.n_groups)
     for batch in score(batches):
         require_ids(batch.video_ids)
         check_scores(batch)
@@ -98,7 +98,7 @@ def tally_scored(
 
 def tally_predictions(batches: Iterator[pa.RecordBatch], *, task: Task) -> Iterator[pa.RecordBatch]:
     """Rows of `COUNTS` for the videos of a predictions table."""
-    outbox = _Outbox()
+    outbox = _Outbox(task.options.n_groups)
     for batch in batches:
         for start in range(0, batch.num_rows, _LISTS_AT_ONCE):
             lists = lists_of(batch.slice(start, _LISTS_AT_ONCE))
@@ -113,6 +113,7 @@ def tally_predictions(batches: Iterator[pa.RecordBatch], *, task: Task) -> Itera
 class _Outbox:
     """Counts of a task that wait to be passed on."""
 
+    n_groups: int
     pending: dict[tuple[str, int, str], list[Any]] = field(default_factory=dict)
     n_pending: int = 0
     sums: EntitySums | None = None
@@ -136,6 +137,10 @@ class _Outbox:
             rows = type(columns)(*(values[start:stop] for values in in_order))
             self.put(domain, int(ordered[start]), kind, rows)
 
+    def put_by_entity(self, kind: str, columns: Any) -> None:
+        """Keep each row, of an entity, for the part of that."""
+        self.put_by("entities", columns.entities // part_width(self.n_groups), kind, columns)
+
     def flush_if_full(self) -> Iterator[pa.RecordBatch]:
         """Pass on what waits, if that is much; sums, which do not grow, wait for the end."""
         if self.n_pending > _MOST_PENDING:
@@ -145,7 +150,7 @@ class _Outbox:
         """Pass on all."""
         if self.sums is not None:
             rows = sum_rows(self.sums)
-            self.put_by("entities", rows.entities // ENTITIES_AT_ONCE, "sums", rows)
+            self.put_by_entity("sums", rows)
             self.sums = None
         if self.ranking is not None:
             self.put("ranking", 0, "ranking", self.ranking)
@@ -178,8 +183,8 @@ def _count_lists(ranked: RankedBatch, options: EvaluationOptions, outbox: _Outbo
     hashes, groups = _groups(ranked.video_ids, options)
     is_hit = hits(ranked)
     cells, found, sums = tally_lists(ranked, is_hit, groups, options.n_groups)
-    outbox.put_by("entities", cells.entities // ENTITIES_AT_ONCE, "cells", cells)
-    outbox.put_by("entities", found.entities // ENTITIES_AT_ONCE, "hits", found)
+    outbox.put_by_entity("cells", cells)
+    outbox.put_by_entity("hits", found)
     outbox.sums = merge_sums(outbox.sums, sums)
     _count_ranked(ranked, is_hit, hashes, groups, options, outbox)
 
@@ -198,7 +203,7 @@ def _count_ranked(
     counts = ranking_counts(ranked, options.hit_at, groups)
     outbox.ranking = merge_ranking([c for c in (outbox.ranking, counts) if c is not None])
     found = confusions_of(ranked, is_hit)
-    outbox.put_by("entities", found.entities // ENTITIES_AT_ONCE, "confusions", found)
+    outbox.put_by_entity("confusions", found)
     top = top_ranks(ranked)
     rows = row_of_each(ranked.offsets)[top]
     best = TopRows(
@@ -208,7 +213,7 @@ def _count_ranked(
         groups[rows],
         ids.take(pa.array(rows)),
     )
-    outbox.put_by("entities", best.entities // ENTITIES_AT_ONCE, "top", best)
+    outbox.put_by_entity("top", best)
     outbox.put_by("pool", pool_parts(best.scores), "top", best)
 
 
