@@ -14,6 +14,7 @@ a CSV becomes a predictions table that evaluate takes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -42,8 +43,9 @@ class Config(JobConfig):
         if len(set(self.submissions)) < max(len(self.submissions), 1):
             raise ValueError(f"submissions must be different files, got {self.submissions}")
         weights = self.shares()
-        if len(weights) != len(self.submissions) or not min(weights) >= 0 or not sum(weights) > 0:
-            expected = f"{len(self.submissions)} numbers of at least 0 and not all 0"
+        in_range = min(weights, default=0) >= 0 and 0 < sum(weights) < math.inf
+        if len(weights) != len(self.submissions) or not in_range:
+            expected = f"{len(self.submissions)} numbers of at least 0, of a finite sum above 0"
             raise ValueError(f"weights must be {expected}, got {','.join(self.weights)}")
         if self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {self.top_k}")

@@ -76,6 +76,7 @@ def main(config: Config) -> JobResult:
             describe_config(config),
             uri=config.tracking_uri,
             experiment=config.experiment,
+            pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
         ) as tracked,
         staged_output(config.output, overwrite=config.overwrite) as folder,
     ):

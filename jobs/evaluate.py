@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from yt8m_spark.config import option
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.evaluation_options import EvaluationOptions
+from yt8m_spark.evaluation_log import log_evaluation
 from yt8m_spark.evaluation_report import model_frequencies, save_evaluation
+from yt8m_spark.evaluation_summary import evaluation_summary
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
@@ -61,7 +62,7 @@ class Config(JobConfig):
         "CSV of the entities there are: names, verticals; others are refused", None
     )
     hit_at: tuple[str, ...] = option("k of Hit@k", ("1", "5"))
-    bootstrap: int = option("replicates for 95 % intervals; 0 for none", 0)
+    bootstrap: int = option("replicates for 95 % intervals, at least 40; 0 for none", 0)
     bootstrap_seed: int = option("seed of the bootstrap", 0)
 
     def __post_init__(self) -> None:
@@ -105,13 +106,12 @@ def main(config: Config) -> JobResult:
                 evaluation = _of_predictions(run, config, options)
         else:
             evaluation = _of_model(run, config, options)
-        _tell_misses(evaluation)
         trained = None if config.model is None else model_frequencies(config.model)
         report = save_evaluation(run.folder, evaluation, names, frequencies=trained)
-        run.log_metrics({**evaluation.metrics, "n_videos": evaluation.n_videos})
-        run.tracked.log_table(report.per_entity.to_pandas(), "per_entity.json")
-        for path in sorted(Path(run.folder).iterdir()):  # plots are a folder of it
-            run.tracked.log_file(str(path), "evaluation")
+        run.metrics.update({**evaluation.metrics, "n_videos": evaluation.n_videos})
+        log_evaluation(run.tracked, report, run.folder)
+        print(f"\n{evaluation_summary(report)}", file=sys.stderr)
+        _tell_misses(evaluation)
     return run.result({"evaluation": config.output})
 
 

@@ -20,10 +20,11 @@ from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.whitening_options import WhiteningOptions
+from yt8m_spark.evaluation_log import log_evaluation
 from yt8m_spark.evaluation_report import EvaluationReport
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
-from yt8m_spark.pipeline_report import log_evaluation, report_recipes
+from yt8m_spark.pipeline_report import report_recipes
 from yt8m_spark.pyfunc import log_entity_model
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
 from yt8m_spark.run import Run, open_run
@@ -54,7 +55,7 @@ class Config(TrainingConfig):
         "components, components rotated back to features, or only the mean subtracted", "pca"
     )
     n_frames: int = option("frames of a video that <loss>_frames learns from (§4.1.1)", 20)
-    bootstrap: int = option("replicates for 95 % intervals of all metrics; 0 for none", 0)
+    bootstrap: int = option("replicates for 95 % intervals, at least 40; 0 for none", 0)
     log_models: bool = option("log each model to MLflow as a pyfunc, with its whitening", False)
 
     def __post_init__(self) -> None:

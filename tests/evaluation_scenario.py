@@ -12,7 +12,7 @@ from yt8m_spark.spark.prior import evaluate_prior
 from yt8m_spark.spark.schemas import PREDICTIONS
 from yt8m_spark.spark.truth import with_truth
 
-OPTIONS = EvaluationOptions(hit_at=(1, 5, 10), n_replicates=10, seed=2)
+OPTIONS = EvaluationOptions(hit_at=(1, 5, 10), n_replicates=40, seed=2)
 
 
 def rows():

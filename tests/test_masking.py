@@ -36,3 +36,18 @@ def test_passwords_and_signatures_are_masked(text, expected):
 )
 def test_what_is_no_secret_stays(text):
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://user:p/w@host/db", "postgresql://user:***@host/db"),
+        ("postgresql://user:a@b@host/db", "postgresql://user:***@host/db"),
+        ("postgresql://user:a b@host/db", "postgresql://user:***@host/db"),
+        ("https://host/path#access_token=abc", "https://host/path#access_token=***"),
+        ("http://127.0.0.1:5000/#/runs and models:/tagger@champion",) * 2,
+        ("http://u:p@a, http://v:q@b", "http://u:***@a, http://v:***@b"),
+    ],
+)
+def test_passwords_of_databases_may_hold_what_addresses_may_not(text, expected):
+    assert masked(text) == expected

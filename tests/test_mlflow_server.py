@@ -202,8 +202,10 @@ def post(url, body):
 
 
 def test_pages_show_runs_side_by_side_and_nested(server, client, browser, tmp_path):
-    uri, ids = server.url, []
-    with tracked_run("pipeline", {"seed": "0"}, uri=uri, experiment="pages") as parent:
+    uri, ids, kept = server.url, [], str(tmp_path / "kept")
+    with tracked_run(
+        "pipeline", {"seed": "0"}, uri=uri, experiment="pages", pending=kept
+    ) as parent:
         for name, value in [("logistic_mean", 0.4321), ("moe_mean", 0.5678)]:
             with tracked_run(
                 name, {"recipe": name}, uri=uri, experiment="pages", parent_run_id=parent.run_id

@@ -1,14 +1,11 @@
 """What waits in a folder and how it is sent, to a SQLite store that is made to fail.
 
-A real server that goes and comes back is tested in test_mlflow_server.py.
+A real server that goes and comes back is tested in test_mlflow_server.py, disks that are full and
+folders that are damaged in test_tracking_checks.py.
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -36,8 +33,9 @@ def client(uri):
 
 
 @pytest.fixture(autouse=True)
-def _no_bars(monkeypatch):
-    """MLflow's, of what the tests themselves fetch."""
+def _no_bars(monkeypatch, tmp_path):
+    """MLflow's, of what the tests themselves fetch; and nothing is kept in the project."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -213,14 +211,6 @@ def test_a_run_whose_making_was_answered_too_late_is_found_again(uri, client, aw
     assert client.get_run(made.info.run_id).data.metrics == {"loss": 1.0}
 
 
-def test_a_line_cut_short_by_a_crash_is_no_entry(tmp_path):
-    waiting = PendingRun(tmp_path / "run", "sqlite:///x.db", "r")
-    waiting.keep({"kind": "tags", "values": {"a": "b"}})
-    with (tmp_path / "run" / "entries.jsonl").open("a") as file:
-        file.write('{"kind": "metr')
-    assert PendingRun.at(tmp_path / "run").n_waiting == 1
-
-
 def test_a_model_waits_like_the_rest(uri, client, away, tmp_path, monkeypatch):
     from model_files import random_model, write_model
 
@@ -248,46 +238,9 @@ def test_passwords_are_not_kept_and_are_asked_for(tmp_path, monkeypatch):
         send_folder(str(tmp_path / "run"))
 
 
-def test_a_full_disk_is_told_and_the_job_goes_on(uri, client, away, tmp_path, monkeypatch, capsys):
-    def full(*_arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(PendingRun, "keep", full)
-    with tracked_run("train", {}, uri=uri, pending=str(tmp_path / "pending")) as run:
-        away()
-        run.log_metrics({"loss": 1.0})
-        away(False)
-        run.log_metrics({"later": 2.0})
-    told = capsys.readouterr().err
-    assert "metrics is lost ([Errno 28] No space left on device)" in told
-    assert client.get_run(run.run_id).data.metrics == {"later": 2.0}
-    assert client.get_run(run.run_id).info.status == "FINISHED"
-
-
 def test_a_file_that_is_not_there_is_an_error_whether_the_server_is(uri, away, tmp_path):
     with tracked_run("x", {}, uri=uri, pending=str(tmp_path / "pending")) as run:
         for is_away in (False, True):
             away(is_away)
             with pytest.raises(FileNotFoundError):
                 run.log_file(str(tmp_path / "none"))
-
-
-def test_the_command_says_what_it_did_in_its_exit_status(tmp_path):
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "yt8m_spark.pending", *arguments],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    missing = run(str(tmp_path / "none"))
-    assert missing.returncode == 2
-    assert missing.stderr.startswith("pending: error: no run waits here in ")
-    waiting = PendingRun(tmp_path / "run", "http://127.0.0.1:9", "r")
-    waiting.keep({"kind": "tags", "values": {"a": "b"}})
-    refused = run(str(tmp_path / "run"))
-    assert refused.returncode == 2
-    assert "1 entries" in refused.stderr
-    assert refused.stderr.count("\n") == 1

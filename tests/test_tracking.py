@@ -30,6 +30,12 @@ def client(uri):
     return MlflowClient(tracking_uri=uri)
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch, tmp_path):
+    """What a store does not take is kept in the working folder: not in the project."""
+    monkeypatch.chdir(tmp_path)
+
+
 def read_text(run, name):
     return load_text(f"{run.info.artifact_uri}/{name}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -50,8 +50,11 @@ def opened_alone(uri: str) -> Iterator[None]:
     if store is None or not store.parent.is_dir():
         yield
         return
-    with store.with_name(f".{store.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        # A store that one may only read is made by nobody here, and needs no lock.
+        with suppress(OSError):
+            file = stack.enter_context(store.with_name(f".{store.name}.lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

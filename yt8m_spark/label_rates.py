@@ -63,14 +63,18 @@ def _read(path: str, name: str) -> dict[int, float]:
     rates: dict[int, float] = {}
     for number, row in enumerate(rows, start=2):
         rate, entity = _rate(row.get(name)), str(row.get("entity")).strip()
-        if rate is None or not (entity.isascii() and entity.isdigit()):
+        if rate is None or not (entity.isascii() and entity.isdigit() and len(entity) < 11):
             raise InputError(
                 f"not a {name} of labels",
                 where=f"{path}, line {number}",
                 expected=f"columns entity and {name}, {_EXPECTED}",
                 found=dict(row),
             )
+        if int(entity) in rates:
+            raise InputError(f"entity {int(entity)} stands twice", where=f"{path}, line {number}")
         rates[int(entity)] = rate
+    if not rates:
+        raise InputError(f"no {name} of labels", where=path, expected="at least one entity")
     return rates
 
 

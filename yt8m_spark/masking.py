@@ -9,10 +9,16 @@ __all__ = ["MASK", "masked"]
 MASK = "***"
 
 # user:password@ or token@ behind a scheme; the user stays, for people to see whose store it is.
-_LOGIN = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)(?:([^/@:\s]+):)?[^/@\s]*@")
+# Passwords of databases may hold @, / and blanks: they go to the last @ of a word, or else to the
+# next @ at all, but not into another address. A port is no password.
+_LOGIN = re.compile(
+    r"([a-zA-Z][a-zA-Z0-9+.-]*://)"
+    r"(?:([^/@:\s]+):(?!\d{1,5}(?:[/?#\s]|$))(?:(?:(?!://)\S)*@|(?:(?!://)[^\n])*?@)"
+    r"|(?:[^/@:\s]+:)?[^/@\s]*@)"
+)
 # Signed addresses: Azure's sig, S3's X-Amz-Signature and X-Amz-Security-Token, and the like.
 _SIGNED = re.compile(
-    r"([?&;][^=&;\s]*(?:sig|signature|token|secret|password|passwd|key|credential)=)[^&;\s]+",
+    r"([?&;#][^=&;\s]*(?:sig|signature|token|secret|password|passwd|key|credential)=)[^&;\s]+",
     re.IGNORECASE,
 )
 

@@ -13,16 +13,8 @@ from yt8m_spark.comparison.runs import read_evaluation
 from yt8m_spark.evaluation_report import EvaluationReport
 from yt8m_spark.report import figures_table
 from yt8m_spark.run import Run
-from yt8m_spark.tracking import TrackedRun
 
-__all__ = ["log_evaluation", "report_recipes"]
-
-
-def log_evaluation(tracked: TrackedRun, report: EvaluationReport, folder: str) -> None:
-    """Log the figures of an evaluation, its table of entities and the files of its ``folder``."""
-    tracked.log_metrics(report.metrics)
-    tracked.log_table(report.per_entity.to_pandas(), "per_entity.json")
-    tracked.log_file(folder, "evaluation")
+__all__ = ["report_recipes"]
 
 
 def report_recipes(run: Run, reports: Mapping[str, EvaluationReport], baseline: str) -> None:
@@ -40,7 +32,7 @@ def report_recipes(run: Run, reports: Mapping[str, EvaluationReport], baseline: 
     ]
     if len(evaluated) > 1:
         save_comparison(compare(evaluated, baseline=baseline), str(root / "comparison"))
-        run.tracked.log_file(str(root / "comparison"), "comparison")
+        run.tracked.log_contents(str(root / "comparison"), "comparison")
     run.tracked.log_text(table, "table.txt")
     run.log_metrics({f"{name}.{key}": v for name, row in rows.items() for key, v in row.items()})
     print(f"\n{table}", file=sys.stderr)

@@ -7,24 +7,20 @@ local folder (see `yt8m_spark.pending`) and sent as soon as the server answers a
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
-from yt8m_spark.errors import InputError
 from yt8m_spark.experiments import store_uri
 from yt8m_spark.masking import masked
-from yt8m_spark.pending import MARK, NewRun, PendingRun, make_run
+from yt8m_spark.pending import NewRun, PendingRun, find_or_make_run
 from yt8m_spark.tracking_entries import (
     MAX_PARAM,
     Entry,
@@ -32,24 +28,19 @@ from yt8m_spark.tracking_entries import (
     end_entry,
     inputs_entry,
     metrics_entry,
-    now_ms,
     params_entry,
     send_entry,
     tags_entry,
 )
 from yt8m_spark.tracking_server import Server, UnansweredError, server_at
+from yt8m_spark.tracking_start import made_run, new_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["TrackedRun", "tracked_run"]
 
-_PARENT = "mlflow.parentRunId"
 _PENDING = "mlflow_pending"
-
-# The first use of a new store tells of every table it makes.
-logging.getLogger("alembic").setLevel(logging.WARNING)
-logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 class TrackedRun:
@@ -63,6 +54,7 @@ class TrackedRun:
         self._server = server
         # A run that the server has not made yet goes by the mark that will find it again.
         self.run_id = run_id or new.mark
+        self._unmade = new if run_id is None else None
         self.root = root
         self._pending = PendingRun(root / self.run_id, server.uri, run_id, new)
 
@@ -111,6 +103,11 @@ class TrackedRun:
         """Log a copy of the file or folder ``path``, in ``folder`` of the artifacts if given."""
         self.log_entry(artifact_entry(path, folder))
 
+    def log_contents(self, path: str, folder: str | None = None) -> None:
+        """Log copies of all that is in the folder ``path``, in ``folder`` of the artifacts."""
+        for child in sorted(Path(path).iterdir()):
+            self.log_file(str(child), folder)
+
     def log_entry(self, entry: Entry) -> Any:
         """Send ``entry``, or keep it; gives what sending it gave, None if it was kept.
 
@@ -142,6 +139,9 @@ class TrackedRun:
         if self._pending.n_waiting:
             self.run_id = self._pending.send(self.client, self._server.uri)
             self._pending.discard()
+        elif self._unmade:  # and nothing of it could be kept
+            self.run_id = find_or_make_run(self.client, self._unmade, self._server.uri)
+        self._unmade = None
 
     @property
     def n_waiting(self) -> int:
@@ -155,6 +155,7 @@ class TrackedRun:
         try:
             self._pending.keep(entry)
         except OSError as error:
+            _lost.setdefault(self._server.uri, []).append(entry["kind"])
             what = f"cannot keep it in {self._pending.folder}: {entry['kind']} is lost ({error})"
             _tell(self._server, f"does not answer, and this job {what}")
 
@@ -166,8 +167,10 @@ class TrackedRun:
             self.log_entry(artifact_entry(str(path), folder or None, is_table=is_table))
 
 
-# Runs of this process whose entries wait, by store; and the runs that are open.
+# By store, runs of this process whose entries wait, and kinds of entries that could not be kept;
+# and the runs that are open.
 _waiting: dict[str, list[TrackedRun]] = {}
+_lost: dict[str, list[str]] = {}
 _open: dict[str, TrackedRun] = {}
 
 
@@ -205,9 +208,9 @@ def tracked_run(
         If the store at ``uri`` cannot be opened.
     """
     parent = _open.get(parent_run_id) if parent_run_id else None
-    new = _new_run(name, experiment, parent_run_id)
-    server = _server(store_uri(uri))
-    run_id = _make(server, new, may_wait=parent is not None)
+    new = new_run(name, experiment, parent_run_id)
+    server = server_at(store_uri(uri))
+    run_id = made_run(server, new, may_wait=parent is not None)
     run = TrackedRun(server, parent.root if parent else Path(pending).resolve(), new, run_id)
     given = run.run_id
     _open[given] = run
@@ -226,39 +229,6 @@ def tracked_run(
             _tell_what_waits(server)
 
 
-def _new_run(name: str, experiment: str, parent_run_id: str | None) -> NewRun:
-    mark = uuid.uuid4().hex
-    tags = {"mlflow.runName": name, "mlflow.source.name": "yt8m_spark"}
-    if parent_run_id:  # only such a run may be made later than it begins
-        tags |= {_PARENT: parent_run_id, MARK: mark}
-    return NewRun(name, experiment, tags, now_ms(), mark)
-
-
-def _server(uri: str) -> Server:
-    try:
-        return server_at(uri)
-    except MlflowException as error:
-        raise _cannot_open(uri, error) from error
-
-
-def _make(server: Server, new: NewRun, *, may_wait: bool) -> str | None:
-    """Make the run and give its id; None if the server is away and the run ``may_wait``."""
-    if may_wait and not server.may_answer:
-        return None
-    try:
-        return server.ask(lambda client: make_run(client, new, server.uri))
-    except UnansweredError as error:
-        if may_wait:
-            return None
-        raise _cannot_open(server.uri, error) from error
-    except MlflowException as error:
-        raise _cannot_open(server.uri, error) from error
-
-
-def _cannot_open(uri: str, error: Exception) -> InputError:
-    return InputError("cannot open MLflow store", where=masked(uri), found=masked(str(error)))
-
-
 def _send_waiting(server: Server, *, at_the_end: bool = False) -> None:
     """Send what waits in this process, if the server may answer; whatever happens, go on."""
     waiting = _waiting.get(server.uri, [])
@@ -267,25 +237,36 @@ def _send_waiting(server: Server, *, at_the_end: bool = False) -> None:
     with suppress(UnansweredError):
         if server.away is not None:  # a request that is soon over: the next ones may be large
             server.ask(lambda client: client.search_experiments(max_results=1))
+        n_kept = sum(run.n_waiting for run in waiting)
         while waiting:
             server.ask(lambda _: waiting[0].send(), large=True, forgiving=True)
             waiting.pop(0)
-        _tell(server, "answers again: what was kept is sent")
+        kept = "what was kept is sent" if n_kept else "nothing was kept"
+        _tell(server, f"answers again: {kept}{_what_is_lost(server)}")
 
 
 def _tell_what_waits(server: Server) -> None:
     """Say on stderr, at the end of a job, what was not sent and how to send it."""
     waiting = _waiting.pop(server.uri, [])
     n_entries = sum(run.n_waiting for run in waiting)
+    lost = _what_is_lost(server)
     if not n_entries:
+        if lost:
+            _tell(server, f"does not answer ({server.away}){lost}")
         return
     folders = {str(run.root / run.run_id) for run in waiting}
     folder = shlex.quote(folders.pop() if len(folders) == 1 else str(waiting[0].root))
     _tell(
         server,
         f"did not take {n_entries} entries of {len(waiting)} run(s) ({server.away}); "
-        f"they are kept in {folder}: send them with  python -m yt8m_spark.pending {folder}",
+        f"they are kept in {folder}: send them with  python -m yt8m_spark.pending {folder}{lost}",
     )
+
+
+def _what_is_lost(server: Server) -> str:
+    """Text on entries that could be neither sent nor kept, told once; empty if there are none."""
+    kinds = _lost.pop(server.uri, [])
+    return f"; {len(kinds)} entries are lost ({', '.join(kinds)})" if kinds else ""
 
 
 def _tell(server: Server, what: str) -> None:

@@ -25,9 +25,13 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.experiments import opened_alone
 from yt8m_spark.masking import masked
 
-__all__ = ["Server", "UnansweredError", "reason", "server_at"]
+__all__ = ["Server", "UnansweredError", "cannot_open", "reason", "server_at"]
 
 T = TypeVar("T")
+
+# The first use of a new store tells of every table it makes.
+logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 _AGAIN = 10.0  # seconds until a server that was away is asked again, at the least
 _REST = 10  # and at least so many times what the last try took: waiting stays under a tenth
@@ -102,11 +106,25 @@ _servers: dict[str, Server] = {}
 
 
 def server_at(uri: str) -> Server:
-    """Store at ``uri``: one for a process, so that all runs know when it is away."""
-    if uri not in _servers:
-        with opened_alone(uri):
-            _servers[uri] = Server(uri)
+    """Store at ``uri``: one for a process, so that all runs know when it is away.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+    try:
+        if uri not in _servers:
+            with opened_alone(uri):
+                _servers[uri] = Server(uri)
+    except Exception as error:  # MLflow's, of the driver of a database, or that there is none
+        raise cannot_open(uri, error) from error
     return _servers[uri]
+
+
+def cannot_open(uri: str, error: Exception) -> InputError:
+    """Error that says why the store at ``uri`` cannot be opened."""
+    return InputError("cannot open MLflow store", where=masked(uri), found=masked(str(error)))
 
 
 def reason(error: BaseException) -> str:

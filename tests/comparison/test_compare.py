@@ -1,6 +1,7 @@
 """What a comparison finds, on runs made by hand. Reading, showing and the job are tested beside."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import binomtest
 
 from yt8m_spark.comparison import compare
+from yt8m_spark.comparison.videos import why_other_videos
 from yt8m_spark.errors import InputError
 
 BASE = {1: 0.5, 2: 0.25, 3: 0.75, 4: 0.1}
@@ -72,6 +74,30 @@ def test_bootstraps_that_do_not_pair_give_no_interval_and_say_why(change, why):
     found = compare([a, b])
     assert found.differences["b"]["map"].interval is None
     assert any(why in line for line in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("digests", "seeds", "is_refused"),
+    [
+        (("0a", "0a"), (0, 0), False),
+        (("0a", "0b"), (0, 0), True),
+        (("0a", None), (0, 0), False),
+        (("0a", "0b"), (0, 7), False),  # hashes of another seed are other hashes
+    ],
+)
+def test_runs_of_as_many_videos_but_others_are_known_by_their_digests(digests, seeds, is_refused):
+    runs = []
+    for name, digest, seed in zip("ab", digests, seeds, strict=True):
+        values = {"map": normal_replicates(0.25, 0.001)}
+        run = make_run(name, replicates=values, plan=(seed, 100, 200))
+        runs.append(replace(run, bootstrap=replace(run.bootstrap, videos=digest)))
+    a, b = runs
+    assert (why_other_videos(b, a) is not None) == is_refused
+    if is_refused:
+        with pytest.raises(InputError, match="its video ids are not those of 'a'"):
+            compare([a, b])
+    else:
+        assert (compare([a, b]).differences["b"]["map"].interval is not None) == (seeds == (0, 0))
 
 
 def test_wins_and_losses_by_hand_and_by_scipy():

@@ -37,9 +37,17 @@ def test_a_whole_folder(tmp_path):
         "verticals": [None, ["Food"]],
     }
     assert run.bootstrap.plan == (5, 100, 200)
+    assert run.bootstrap.videos is None
     assert run.interval("map") == (0.125, 0.875)
     assert run.interval("gap_at_20") is None
     assert_array_equal(run.bootstrap.replicates["perr"], replicates["perr"])
+
+
+def test_a_bootstrap_has_the_digest_of_its_videos(tmp_path):
+    folder = save_evaluation(tmp_path / "e", replicates={"map": [0.5] * 40})
+    stored = json.loads((folder / "intervals.json").read_text())
+    (folder / "intervals.json").write_text(json.dumps({**stored, "videos": "00ff"}))
+    assert read_evaluation(folder, "a", "a").bootstrap.videos == "00ff"
 
 
 def test_figures_alone_are_enough(tmp_path):

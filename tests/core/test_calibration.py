@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -199,3 +200,37 @@ def test_no_two_scores_of_an_entity_are_ever_reversed(method, seed, scores):
     found = apply_calibration(joined(method, [fit(counts_of(*make_pairs(seed, 300)))], [0]), column)
     assert (np.diff(found[:, 0]) >= 0).all()
     assert ((found >= 0) & (found <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "hits", "totals"),
+    [
+        ([0.98], [10], [500]),
+        ([0.9999], [20], [1000]),
+        ([1e-4, 1.0], [5, 10], [900, 100]),
+        ([0.0], [990], [1000]),
+        ([0.0, 1.0], [0, 3], [10**6, 3]),
+    ],
+)
+def test_scores_that_are_all_but_certain_do_not_lead_platts_map_astray(scores, hits, totals):
+    # At the least loss over all maps, no other one may do better: neither a constant nor the
+    # scores as they are, nor what a general minimiser finds.
+    buckets = score_buckets(np.array(scores, dtype=np.float32))
+    counts = ScoreCounts(buckets, np.array(hits), np.array(totals))
+    n_true, n_other = sum(hits), sum(totals) - sum(hits)
+    high, low = (n_true + 1) / (n_true + 2), 1 / (n_other + 2)
+    z = logit(bucket_scores(buckets))
+    target = np.array(hits) * high + (np.array(totals) - hits) * low
+
+    def loss(at):
+        t = at[0] * z + at[1]
+        return float(np.logaddexp(0, t) @ totals - target @ t)
+
+    (slope,), (intercept,) = fit_platt(counts)
+    constant = logit(target.sum() / sum(totals))
+    starts = [(1e-3, constant), (1.0, 0.0)]
+    found = [
+        minimize(loss, s, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)]).fun
+        for s in starts
+    ]
+    assert loss((slope, intercept)) <= min(found) * (1 + 1e-6)

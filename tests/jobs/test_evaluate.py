@@ -33,13 +33,13 @@ def tables(tmp_path):
 
 def test_predictions_beside_a_truth_with_intervals(job, tables, tracking_uri):
     arguments = ("--predictions=predictions", "--input=features", "--vocabulary=vocabulary.csv")
-    asked = ("--hit-at=2,5", "--bootstrap=30", "--bootstrap-seed=7", "--output=out")
+    asked = ("--hit-at=2,5", "--bootstrap=40", "--bootstrap-seed=7", "--output=out")
     made = job("evaluate", *arguments, *asked)
     assert made.status == 0, made.stderr
     metrics = json.loads((tables / "out/metrics.json").read_text())
     assert (metrics["hit_at_1"], metrics["hit_at_2"], metrics["n_videos"]) == (1, 1, 10)
     intervals = json.loads((tables / "out/intervals.json").read_text())
-    assert (intervals["n_replicates"], intervals["seed"]) == (30, 7)
+    assert (intervals["n_replicates"], intervals["seed"]) == (40, 7)
     assert intervals["intervals"].keys() <= metrics.keys()
     found = {path.stem for path in (tables / "out").glob("*.parquet")}
     assert found == TABLES | {"replicates"}
@@ -90,7 +90,10 @@ def test_a_submission_is_evaluated_by_the_labels_of_a_table(job, tables):
         (("--predictions=p.csv",), "a submission has no labels: give them as --input"),
         (("--predictions=predictions", "--hit-at=0"), "hit_at must be numbers of at least 1"),
         (("--predictions=predictions", "--hit-at=1,x"), "hit_at must be whole numbers, got 1,x"),
-        (("--predictions=predictions", "--bootstrap=-1"), "n_replicates must be at least 0"),
+        (
+            ("--predictions=predictions", "--bootstrap=39"),
+            "n_replicates must be 0 (none) or at least",
+        ),
         (("--predictions=predictions", "--calibration=c"), "--calibration is of scores of --model"),
         (("--model=predictions",), "--model and --input go together"),
         (("--input=features",), "give either --model and --input, or --predictions"),

@@ -93,6 +93,11 @@ def _boxes(axes: Axes, differences: NDArray[np.float64], bands: NDArray[np.str_]
     groups = {band: differences[bands == band] for band in BANDS} | {"all": differences}
     drawn = {name: values for name, values in groups.items() if len(values)}
     axes.axhline(0, color=_INK, linewidth=0.9)
+    axes.set(ylabel="AP in this run less that in the baseline, points")
+    if not drawn:
+        axes.set_title("no entity is in both", loc="left", color=_INK, fontsize=8.5)
+        _clean(axes)
+        return
     axes.boxplot(
         list(drawn.values()),
         tick_labels=[f"{name}\n({len(values):,})" for name, values in drawn.items()],
@@ -107,7 +112,6 @@ def _boxes(axes: Axes, differences: NDArray[np.float64], bands: NDArray[np.str_]
         whiskerprops={"color": _INK},
         capprops={"color": _INK},
     )
-    axes.set(ylabel="AP in this run less that in the baseline, points")
     axes.grid(axis="y", color=_RULE, linewidth=0.6)
     _clean(axes)
 

@@ -55,6 +55,7 @@ class Bootstrap:
     plan: tuple[int, int, int]  # seed, groups of videos and replicates: equal plans pair
     intervals: Mapping[str, Interval]
     replicates: Mapping[str, NDArray[np.float64]]  # (N,) each; empty where they were not kept
+    videos: str | None = None  # digest of the videos under the plan's seed; older files have none
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def _bootstrap(folder: Path) -> Bootstrap:
             (int(value["seed"]), int(value["n_groups"]), int(value["n_replicates"])),
             _intervals(value["intervals"]),
             _columns_of(table),
+            None if value.get("videos") is None else str(value["videos"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("not the intervals of a bootstrap", where=where, found=error) from None

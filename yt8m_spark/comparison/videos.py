@@ -15,13 +15,17 @@ _COUNTS = ("n_videos", "n_labelled_videos")
 def why_other_videos(run: EvaluatedRun, baseline: EvaluatedRun) -> str | None:
     """What shows that two runs were evaluated on different videos; None if nothing does.
 
-    Their videos are known by number, and by how many each entity labels.
+    Their videos are known by number, by how many each entity labels and, of bootstraps of one
+    seed, by a digest of their ids.
     """
     for count in _COUNTS:
         if count in run.metrics and count in baseline.metrics:
             mine, theirs = run.metrics[count], baseline.metrics[count]
             if mine != theirs:
                 return f"{count} is {mine:,.0f}, that of {baseline.name!r} is {theirs:,.0f}"
+    digests = _digests(run, baseline)
+    if digests is not None and digests[0] != digests[1]:
+        return f"its video ids are not those of {baseline.name!r}"
     if run.per_entity is None or baseline.per_entity is None:
         return None
     return _why_other_entities(run.per_entity, baseline.per_entity, baseline.name)
@@ -31,7 +35,8 @@ def same_videos_are_likely(run: EvaluatedRun, baseline: EvaluatedRun) -> bool:
     """Whether both runs have the figures that `why_other_videos` compares, and they are equal."""
     both = run.per_entity is not None and baseline.per_entity is not None
     counted = any(count in run.metrics and count in baseline.metrics for count in _COUNTS)
-    return (both or counted) and why_other_videos(run, baseline) is None
+    known = both or counted or _digests(run, baseline) is not None
+    return known and why_other_videos(run, baseline) is None
 
 
 def why_not_paired(run: EvaluatedRun, baseline: EvaluatedRun) -> str | None:
@@ -52,6 +57,14 @@ def why_not_paired(run: EvaluatedRun, baseline: EvaluatedRun) -> str | None:
     if not mine.replicates or not theirs.replicates:
         return "replicates.parquet is missing"
     return why_other_videos(run, baseline)
+
+
+def _digests(run: EvaluatedRun, baseline: EvaluatedRun) -> tuple[str, str] | None:
+    """Digests of both runs' videos, if both have one and under the same seed."""
+    mine, theirs = run.bootstrap, baseline.bootstrap
+    if mine is None or theirs is None or mine.plan[0] != theirs.plan[0]:
+        return None
+    return None if mine.videos is None or theirs.videos is None else (mine.videos, theirs.videos)
 
 
 def _why_other_entities(mine: pa.Table, theirs: pa.Table, name: str) -> str | None:

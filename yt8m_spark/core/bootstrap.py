@@ -10,6 +10,10 @@ The groups are random, so that their resampling has the same expected variance a
 videos (a random-groups bootstrap); an interval's width, from 100 groups, is known to about 7 %
 (1 / sqrt(2 G)). With fewer videos than groups it is nearly the ordinary bootstrap.
 
+Where most entities have a handful of positives, intervals of mAP are too narrow: in a simulation
+of 400 videos and 60 entities by Zipf's law their standard deviation was 0.80 of the true one and
+95 % intervals held the truth 86 % of the time; with common entities 92 to 95 %.
+
 Axes: V videos, G groups, N replicates, R = 1 + N: the evaluation itself, then its replicates.
 """
 

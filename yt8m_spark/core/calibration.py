@@ -49,7 +49,7 @@ N_BUCKETS = 2 * _HALF + 1  # 11,777
 
 _LEAST_SLOPE = 1e-3
 _MOST_STEPS = 100
-_SHORTEST_STEP = 1e-10
+_LEAST_DAMPING, _MOST_DAMPING = 1e-12, 1e12
 
 
 class ScoreCounts(NamedTuple):
@@ -190,28 +190,32 @@ def _targets(counts: ScoreCounts) -> tuple[float, float]:
 def _newton(z: Floats, n: Floats, n_true: Floats, offset: Floats | float) -> tuple[float, float]:
     """Slope and intercept of the least sum of ``n log(1 + exp(t)) - n_true t``.
 
-    Here t = slope z + intercept + offset. The sum is convex; a step that does not lower it is
-    halved until it does.
+    Here t = slope z + intercept + offset. The sum is convex, but flat where scores are all but 0 or
+    1: Newton's step is damped (Levenberg, Marquardt) until it lowers the sum, or not taken.
     """
 
     def loss(at: Floats) -> float:
         t = at[0] * z + at[1] + offset
         return float(n @ np.logaddexp(0, t) - n_true @ t)
 
-    at = np.array([1.0, 0.0])  # scores as they are
-    value = loss(at)
+    # The better of scores as they are and of a constant, which is all there is to one bucket.
+    starts = (np.array([1.0, 0.0]), np.array([0.0, logit(n_true.sum() / n.sum())]))
+    at = min(starts, key=loss)
+    value, damping = loss(at), _LEAST_DAMPING
     for _ in range(_MOST_STEPS):
         p = expit(at[0] * z + at[1] + offset)
         error, weight = n * p - n_true, n * p * (1 - p)
         gradient = np.array([error @ z, error.sum()])
         curvature = np.array([[weight @ (z * z), weight @ z], [weight @ z, weight.sum()]])
-        # One bucket alone, or none between 0 and 1, would leave a direction without curvature.
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(2) * (1 + curvature.trace()), gradient)
-        share = 1.0
-        while share > _SHORTEST_STEP and loss(at - share * step) > value:
-            share /= 2
-        at, before = at - share * step, value
-        value = loss(at)
-        if share <= _SHORTEST_STEP or before - value <= 1e-13 * abs(before):
+        while True:
+            damped = curvature + damping * (1 + curvature.trace()) * np.eye(2)
+            step = np.linalg.solve(damped, gradient)
+            after = loss(at - step)
+            if after < value or damping > _MOST_DAMPING:
+                break
+            damping *= 10
+        if not value - after > 1e-13 * abs(value):
             break
+        at, value = at - step, after
+        damping = max(damping / 100, _LEAST_DAMPING)
     return float(at[0]), float(at[1])

@@ -28,7 +28,9 @@ _MOST_POINTS = 50
 class EntityReport(NamedTuple):
     """Figures of one entity; scores and shares in [0, 1], NaN where there is none."""
 
-    best_threshold: float  # tau of the highest F1; NaN if no true label scores above 0
+    # Rounded tau of the highest F1, which is that of the scores that round to at least tau, those
+    # from about tau - 5e-5; NaN if no true label scores above 0.
+    best_threshold: float
     best_f1: float  # 0 if no true label scores above 0
     precision_at_recall: Floats  # (3,), at `RECALLS`
     bin_hits: Ints  # (15,), true labels whose rounded score lies in the bin
@@ -59,7 +61,9 @@ def report_entity(thresholds: Ints, hits: Ints, totals: Ints, n_positives: int) 
     Returns
     -------
     EntityReport
-        Of equal F1 the highest threshold. The precision at recall r is the highest at any
+        Of equal F1 the highest threshold. Thresholds are rounded: a figure at tau is of the scores
+        that round to at least tau, those >= tau - 5e-5. To decide on scores as they are, compare
+        them with that, not with tau. The precision at recall r is the highest at any
         threshold that reaches r. Bin b holds the scores in [b / 15, (b + 1) / 15), the last one 1
         too; pairs that round to 0 are not among ``totals``, so the caller adds them to bin 0.
         A curve of more than 50 points is thinned to points as evenly spread along it as can be;

@@ -8,6 +8,7 @@ __all__ = ["EvaluationOptions"]
 
 # Random groups of videos that a replicate draws from (`core.bootstrap`).
 _GROUPS = 100
+_LEAST_REPLICATES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class EvaluationOptions:
     hit_at : tuple of int
         Numbers of ranks k for which Hit@k is given, each at least 1. Hit@1 is always given.
     n_replicates : int
-        Bootstrap replicates; 0 for none.
+        Bootstrap replicates, at least 40 (2 / (1 - 0.95): of fewer none would lie beyond the ends
+        of a 95 % interval); 0 for none.
     seed : int
         Of the bootstrap; at least 0.
     vocabulary : tuple of int, optional
@@ -40,8 +42,11 @@ class EvaluationOptions:
         """Refuse values out of range; put ``hit_at`` in order, with 1 among them."""
         if not self.hit_at or min(self.hit_at) < 1:
             raise ValueError(f"hit_at must be numbers of at least 1, got {self.hit_at}")
-        if self.n_replicates < 0:
-            raise ValueError(f"n_replicates must be at least 0, got {self.n_replicates}")
+        if self.n_replicates and self.n_replicates < _LEAST_REPLICATES:
+            raise ValueError(
+                f"n_replicates must be 0 (none) or at least {_LEAST_REPLICATES}, of which 95 % "
+                f"intervals can be taken, got {self.n_replicates}"
+            )
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"seed must be at least 0 and below 2**63, got {self.seed}")
         object.__setattr__(self, "hit_at", tuple(sorted({1, *self.hit_at})))

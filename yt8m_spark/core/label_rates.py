@@ -66,8 +66,9 @@ def label_rates(observed: Floats, recall: Floats, precision: Floats) -> LabelRat
 
     Notes
     -----
-    A recall below twice the frequency is taken as that (1 at most): then an entity is in no more
-    than half of π of the videos, and a label is more probable where it is than where it is not.
+    A recall below twice the frequency is taken as that (1 at most): then an entity that labels up
+    to half of the videos is in no more than half of π of them, and a label is more probable where
+    it is than where it is not.
     Of an entity in a fifth of the labels, a recall of 14.5 % cannot be true. Ours.
     """
     return LabelRates(observed, np.minimum(np.maximum(recall, 2 * observed), 1.0), precision)

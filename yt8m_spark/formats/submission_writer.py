@@ -28,10 +28,14 @@ def format_video(line: VideoPredictions, digits: int = 6) -> str:
     Raises
     ------
     InputError
-        If the id is empty or has a space, comma or quote, or a score is outside [0, 1] or NaN.
+        If the id is empty or has a space, comma or quote, an entity is below 0, or a score is
+        outside [0, 1] or NaN.
     """
     check_id(line.video_id)
     for entity, score in zip(line.entities, line.scores, strict=True):
+        if entity < 0:
+            where = f"video {line.video_id!r}"
+            raise InputError("bad entity", where=where, expected="at least 0", found=entity)
         if not 0 <= score <= 1:
             where = f"video {line.video_id!r}, entity {entity}"
             raise InputError("score out of range", where=where, expected="0 to 1", found=score)

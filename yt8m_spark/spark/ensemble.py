@@ -75,8 +75,8 @@ def average_predictions(
     if len(weights) != len(tables) or k < 1:
         raise ValueError(f"want k >= 1 and a weight a table, got {k}, {len(weights)} weights")
     shares = np.asarray(weights, dtype=np.float64)
-    if not (shares >= 0).all() or not np.isfinite(shares).all() or not shares.sum() > 0:
-        raise ValueError(f"weights must be at least 0 and not all 0, got {list(weights)}")
+    if not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+        raise ValueError(f"weights must be at least 0 and have a finite sum, got {list(weights)}")
     keys = _common_keys(tables)
     joined, labels = _joined(tables, keys)
     task = partial(
@@ -194,8 +194,8 @@ def _mean(lists: Sequence[RankedBatch], shares: NDArray[np.float64]) -> RankedBa
     sums = np.bincount(inverse, weights=np.concatenate(weighted), minlength=len(pairs))
     rows = pairs >> 32
     n_listed = np.bincount(rows, minlength=len(lists[0].video_ids))
-    # A sum of shares may exceed 1 by its last bit.
-    scores = np.minimum(sums, 1).astype(np.float32)
+    # A sum of shares may exceed 1 by its last bit, but not as float32.
+    scores = sums.astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(n_listed)])
     entities = pairs & 0xFFFFFFFF
     return rank_lists(lists[0]._replace(offsets=offsets, entities=entities, scores=scores))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,11 @@ from yt8m_spark.core.confusions import most_confused
 from yt8m_spark.core.entity_figures import EntityRows, entity_figures, single_steps, tied
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.ranking import RankingCounts, merge_ranking
-from yt8m_spark.core.tallies import Cells, Confusions, Hits, SumRows, TopRows
+from yt8m_spark.core.tallies import Cells, Confusions, Hits, TopRows
 from yt8m_spark.core.tie_bounds import tie_bounds
 from yt8m_spark.core.weighted_precision import ranked_precision
+from yt8m_spark.spark.evaluation_merge import SUMMED, Merger
+from yt8m_spark.spark.evaluation_rows import Digest
 from yt8m_spark.spark.packing import pack, to_array, unpack, unpack_tables
 from yt8m_spark.spark.schemas import arrow_schema
 
@@ -52,7 +54,7 @@ _NOTHING: dict[Any, tuple[type, ...]] = {
 
 
 class Twice(NamedTuple):
-    """Videos that stand more than once."""
+    """The first by id of the videos of a part that stand more than once."""
 
     video_ids: pa.Array
     counts: Ints
@@ -83,13 +85,16 @@ def reduce_parts(
 ) -> Iterator[pa.RecordBatch]:
     """Rows of `FIGURES` of each part of each domain, from rows of `COUNTS`.
 
-    All rows of a part stand together, which is what is held: at 1.65 million videos some 100 MB of
-    64 entities, and of 16 by group some 500 MB.
+    All rows of a part stand together. What is held of them is bounded by what is distinct, however
+    many videos there are: of 64 entities 640,000 cells (threshold), of 16 by group 16 million
+    (threshold and group), each held about twice while they are added up, at 24 bytes; in practice
+    far fewer, as scores crowd. Of a part of 64 what grows with videos are a label's hit (16 bytes)
+    and the best 20 predictions of each video.
     """
     weights = weights_of(options)
-    for domain, part, payloads in _by_part(batches):
+    for domain, part, payloads, summed in _by_part(batches):
         if domain == "entities":
-            found = _entities(payloads, weights)
+            found = _entities(payloads, summed, weights)
         elif domain == "videos":
             found = _videos(payloads)
         elif domain == "pool":
@@ -110,7 +115,7 @@ def reduce_pool(
     ``above`` gives the hits and the predictions, by group, in the parts above each part.
     """
     weights = weights_of(options)
-    for _, part, payloads in _by_part(batches):
+    for _, part, payloads, _ in _by_part(batches):
         sums = _pool_sums(_with_order(payloads["top"]), np.stack(above[part]), weights)
         yield from _rows([("pool", sums)])
 
@@ -127,15 +132,17 @@ def _pool_sums(top: TopRows, before: Ints, weights: Floats) -> PoolSums:
 
 
 def _entities(
-    payloads: Mapping[str, Sequence[bytes]], weights: Floats
+    payloads: Mapping[str, Sequence[bytes]],
+    summed: Mapping[str, Merger[Any]],
+    weights: Floats,
 ) -> Iterator[tuple[str, NamedTuple]]:
     top = _with_order(payloads["top"]) if "top" in payloads else _nothing(TopRows)
     rows = EntityRows(
-        _unpacked(Cells, payloads, "cells"),
+        _summed(Cells, summed, "cells"),
         _unpacked(Hits, payloads, "hits"),
-        unpack(SumRows, payloads["sums"]),
+        summed["sums"].counts(),
         top,
-        _unpacked(Confusions, payloads, "confusions"),
+        _summed(Confusions, summed, "confusions"),
     )
     figures, curves, totals = entity_figures(rows, weights)
     yield "entities", figures
@@ -148,7 +155,9 @@ def _videos(payloads: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, Name
     counts = unpack_tables(payloads["ids"]).column("video_ids").value_counts()
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
-        yield "twice", Twice(twice.field("values"), twice.field("counts").to_numpy())
+        # One of each part: a table read twice would send all its ids to the driver.
+        least = twice.take(pc.array_sort_indices(twice.field("values"))[:1])
+        yield "twice", Twice(least.field("values"), least.field("counts").to_numpy())
 
 
 def _pool_counts(
@@ -162,22 +171,35 @@ def _pool_counts(
 
 def _ranking(payloads: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, NamedTuple]]:
     yield "ranking", merge_ranking([unpack(RankingCounts, payloads["ranking"])])
+    yield "digest", unpack(Digest, payloads["digest"])
 
 
 def _by_part(
     batches: Iterable[pa.RecordBatch],
-) -> Iterator[tuple[str, int, dict[str, list[bytes]]]]:
-    """Domain, part and payloads by kind; the rows of a part stand together."""
+) -> Iterator[tuple[str, int, dict[str, list[bytes]], dict[str, Merger[Any]]]]:
+    """Domain, part, and payloads by kind, those in `SUMMED` added up one by one.
+
+    The rows of a part stand together.
+    """
+    # A payload at a time: a batch of Spark's may hold those of many parts.
     rows = (
-        row
+        tuple(column[row].as_py() for column in batch.columns)
         for batch in batches
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        for row in range(batch.num_rows)
     )
     for (domain, part), group in groupby(rows, key=itemgetter(0, 1)):
         payloads: dict[str, list[bytes]] = {}
+        summed: dict[str, Merger[Any]] = {}
         for _, _, kind, payload in group:
-            payloads.setdefault(kind, []).append(payload)
-        yield domain, part, payloads
+            if kind in SUMMED:
+                summed.setdefault(kind, Merger(SUMMED[kind])).add(payload)
+            else:
+                payloads.setdefault(kind, []).append(payload)
+        yield domain, part, payloads, summed
+
+
+def _summed(kind: type[Columns], summed: Mapping[str, Merger[Any]], name: str) -> Columns:
+    return cast(Columns, summed[name].counts()) if name in summed else _nothing(kind)
 
 
 def _unpacked(kind: type[Columns], payloads: Mapping[str, Sequence[bytes]], name: str) -> Columns:

@@ -30,6 +30,7 @@ from yt8m_spark.spark.evaluation_parts import (
     reduce_pool,
     weights_of,
 )
+from yt8m_spark.spark.evaluation_rows import Digest
 from yt8m_spark.spark.packing import unpack
 
 __all__ = ["Evaluation", "Figures", "Reduce", "by_kind", "conclude"]
@@ -74,8 +75,9 @@ class Evaluation:
         One row a bootstrap replicate, one double column a metric but for bounds, moved so that
         their mean is the metric (`core.bootstrap.centred`).
     intervals : dict, optional
-        Of the bootstrap: ``level, n_replicates, n_groups, seed`` and ``intervals``, [low, high] of
-        each metric.
+        Of the bootstrap: ``level, n_replicates, n_groups, seed``; ``videos``, the sum of the
+        videos' 64-bit hashes, modulo 2**64, in hexadecimal (of one seed equal for the same
+        videos, in whatever order); and ``intervals``, [low, high] of each metric.
     n_unpredicted : int
         Entities that label a video but are predicted for none: their labels are misses.
     """
@@ -180,7 +182,7 @@ def _assemble(
         _confusion_table(unpack(Confusions, found["confusions"]), n_positives),
         _reliability(bins),
         pa.table(replicates) if options.n_replicates else None,
-        _intervals(replicates, options) if options.n_replicates else None,
+        _intervals(replicates, options, _digest(found)) if options.n_replicates else None,
         int((figures.n_listed == 0).sum()),
     )
 
@@ -266,7 +268,14 @@ def _reliability(bins: Floats) -> pa.Table:
     )
 
 
-def _intervals(replicates: Mapping[str, Floats], options: EvaluationOptions) -> dict[str, Any]:
+def _digest(found: Figures) -> str:
+    sums = unpack(Digest, found["digest"]).sums
+    return f"{int(sums.sum(dtype=np.uint64)):016x}"
+
+
+def _intervals(
+    replicates: Mapping[str, Floats], options: EvaluationOptions, videos: str
+) -> dict[str, Any]:
     found = {}
     for name, values in replicates.items():
         bound = np.inf if name in _UNBOUNDED else 1.0
@@ -276,5 +285,6 @@ def _intervals(replicates: Mapping[str, Floats], options: EvaluationOptions) -> 
         "n_replicates": options.n_replicates,
         "n_groups": options.n_groups,
         "seed": options.seed,
+        "videos": videos,
         "intervals": found,
     }

@@ -5,7 +5,7 @@ Axes: B videos, E entities, C rows of counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -40,10 +40,11 @@ from yt8m_spark.core.scored import (
 )
 from yt8m_spark.core.tallies import EntitySums, TopRows, merge_sums, sum_rows
 from yt8m_spark.spark.evaluation_input import check_known, lists_of, require_ids
+from yt8m_spark.spark.evaluation_merge import SUMMED, joined, merged
 from yt8m_spark.spark.packing import pack
 from yt8m_spark.spark.schemas import arrow_schema
 
-__all__ = ["COUNTS", "Task", "VideoIds", "tally_predictions", "tally_scored"]
+__all__ = ["COUNTS", "Digest", "Task", "VideoIds", "tally_predictions", "tally_scored"]
 
 Ints = NDArray[np.int64]
 
@@ -62,8 +63,8 @@ COUNTS = StructType(
 # Videos counted at once: 5 million scores, 20 MB, at E = 4,800; and lists.
 _VIDEOS_AT_ONCE = 1024
 _LISTS_AT_ONCE = 4096
-# Counts that a task holds before it passes them on: some 20 MB.
-_MOST_PENDING = 1_000_000
+# Counts that a task holds before it passes them on: some 100 MB.
+_MOST_PENDING = 4_000_000
 _VIDEO_PARTS = 64
 
 
@@ -71,6 +72,12 @@ class VideoIds(NamedTuple):
     """Ids of videos, to find those that stand twice."""
 
     video_ids: pa.Array
+
+
+class Digest(NamedTuple):
+    """Sums of the hashes of videos, modulo 2**64: the same in whatever order."""
+
+    sums: NDArray[np.uint64]  # (C,)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,13 @@ def tally_predictions(batches: Iterator[pa.RecordBatch], *, task: Task) -> Itera
 
 @dataclass
 class _Outbox:
-    """Counts of a task that wait to be passed on."""
+    """Counts of a task that wait to be passed on.
+
+    Equal keys are added up first. So a task whose (entity, threshold, group) cells and 40 best
+    predictions a video come to fewer than `_MOST_PENDING` rows passes each cell on once; of more,
+    each time that the distinct ones fill half of that. Cells that travel are never more than the
+    predictions that do not round to zero.
+    """
 
     n_groups: int
     pending: dict[tuple[str, int, str], list[Any]] = field(default_factory=dict)
@@ -142,9 +155,15 @@ class _Outbox:
         self.put_by("entities", columns.entities // part_width(self.n_groups), kind, columns)
 
     def flush_if_full(self) -> Iterator[pa.RecordBatch]:
-        """Pass on what waits, if that is much; sums, which do not grow, wait for the end."""
+        """Merge what waits, if that is much, and pass it on if it still is.
+
+        Sums, which do not grow, wait for the end.
+        """
         if self.n_pending > _MOST_PENDING:
-            yield self._packed()
+            self._merge()
+            # Half full it would soon be merged again, for little.
+            if self.n_pending > _MOST_PENDING // 2:
+                yield self._packed()
 
     def flush(self) -> Iterator[pa.RecordBatch]:
         """Pass on all."""
@@ -158,8 +177,15 @@ class _Outbox:
         if self.pending:
             yield self._packed()
 
+    def _merge(self) -> None:
+        """Leave one row of each key."""
+        for key, rows in self.pending.items():
+            self.pending[key] = [merged(rows) if key[2] in SUMMED else joined(rows)]
+        self.n_pending = sum(len(rows[0][0]) for rows in self.pending.values())
+
     def _packed(self) -> pa.RecordBatch:
-        columns: list[list[Any]] = [[*key, _packed(rows)] for key, rows in self.pending.items()]
+        self._merge()
+        columns: list[list[Any]] = [[*key, pack(rows[0])] for key, rows in self.pending.items()]
         self.pending, self.n_pending = {}, 0
         arrays = [
             pa.array(values, column.type)
@@ -169,7 +195,8 @@ class _Outbox:
 
 
 def _count_scored(batch: ScoredBatch, options: EvaluationOptions, outbox: _Outbox) -> None:
-    hashes, groups = _groups(batch.video_ids, options)
+    hashes = video_hashes(batch.video_ids, options.seed)
+    groups = _groups(hashes, options.n_groups)
     parts, sums = tally_dense(batch, groups, options.n_groups)
     for found in parts:
         outbox.put("entities", found.part, "cells", found.cells)
@@ -180,7 +207,8 @@ def _count_scored(batch: ScoredBatch, options: EvaluationOptions, outbox: _Outbo
 
 
 def _count_lists(ranked: RankedBatch, options: EvaluationOptions, outbox: _Outbox) -> None:
-    hashes, groups = _groups(ranked.video_ids, options)
+    hashes = video_hashes(ranked.video_ids, options.seed)
+    groups = _groups(hashes, options.n_groups)
     is_hit = hits(ranked)
     cells, found, sums = tally_lists(ranked, is_hit, groups, options.n_groups)
     outbox.put_by_entity("cells", cells)
@@ -192,14 +220,16 @@ def _count_lists(ranked: RankedBatch, options: EvaluationOptions, outbox: _Outbo
 def _count_ranked(
     ranked: RankedBatch,
     is_hit: NDArray[np.bool_],
-    hashes: Ints,
+    hashes: NDArray[np.uint64],
     groups: Ints,
     options: EvaluationOptions,
     outbox: _Outbox,
 ) -> None:
     """Count what only the order of a video's entities tells."""
     ids = pa.array(ranked.video_ids, pa.string())
-    outbox.put_by("videos", hashes % _VIDEO_PARTS, "ids", VideoIds(ids))
+    parts = (hashes >> np.uint64(32)).astype(np.int64) % _VIDEO_PARTS
+    outbox.put_by("videos", parts, "ids", VideoIds(ids))
+    outbox.put("ranking", 0, "digest", Digest(hashes.sum(keepdims=True)))
     counts = ranking_counts(ranked, options.hit_at, groups)
     outbox.ranking = merge_ranking([c for c in (outbox.ranking, counts) if c is not None])
     found = confusions_of(ranked, is_hit)
@@ -217,21 +247,10 @@ def _count_ranked(
     outbox.put_by("pool", pool_parts(best.scores), "top", best)
 
 
-def _groups(video_ids: Sequence[str], options: EvaluationOptions) -> tuple[Ints, Ints]:
-    """A hash of each id, and the bootstrap's group of each video."""
-    hashes = video_hashes(video_ids, options.seed)
-    low = (hashes & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return (hashes >> np.uint64(32)).astype(np.int64), low % options.n_groups
+def _groups(hashes: NDArray[np.uint64], n_groups: int) -> Ints:
+    """The bootstrap's group of each video."""
+    return (hashes & np.uint64(0xFFFFFFFF)).astype(np.int64) % n_groups
 
 
 def _taken(values: Any, chosen: Ints) -> Any:
     return values.take(pa.array(chosen)) if isinstance(values, pa.Array) else values[chosen]
-
-
-def _packed(rows: list[Any]) -> bytes:
-    """Bytes of the ``rows`` of one key, put together."""
-    joined = (
-        pa.concat_arrays(values) if isinstance(values[0], pa.Array) else np.concatenate(values)
-        for values in zip(*rows, strict=True)
-    )
-    return pack(type(rows[0])(*joined))

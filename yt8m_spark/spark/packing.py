@@ -1,7 +1,7 @@
 """Arrays packed as bytes, so that counts travel in few rows: a row of Spark's a number is slow.
 
 A NamedTuple of arrays of one length becomes one Arrow stream; a column of it may be (C, K). Whole
-numbers are int64 before and after, and take four bytes on the way where that is enough.
+numbers are int64 before and after, and take one, two or four bytes on the way where that is enough.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def packed_table(table: pa.Table) -> bytes:
 def unpack_tables(payloads: Iterable[bytes]) -> pa.Table:
     """One table of all that `pack` packed, in order; at least one."""
     tables = (pa.ipc.open_stream(payload).read_all() for payload in payloads)
-    return pa.concat_tables(tables, promote_options="permissive")  # of four and eight bytes
+    return pa.concat_tables(tables, promote_options="permissive")  # of one to eight bytes
 
 
 def unpack(kind: type[Columns], payloads: Iterable[bytes]) -> Columns:
@@ -50,8 +50,8 @@ def to_array(column: pa.ChunkedArray) -> NDArray[Any]:
     is_list = pa.types.is_fixed_size_list(whole.type)
     flat = whole.flatten() if is_list else whole
     values = np.asarray(flat.to_numpy(zero_copy_only=False))
-    if values.dtype == np.int32:
-        values = values.astype(np.int64)
+    if np.issubdtype(values.dtype, np.signedinteger):
+        values = values.astype(np.int64, copy=False)
     return values.reshape(len(whole), whole.type.list_size) if is_list else values
 
 
@@ -66,5 +66,8 @@ def _column(values: NDArray[np.generic] | pa.Array) -> pa.Array:
 def _narrow(values: NDArray[np.generic]) -> NDArray[np.generic]:
     if values.dtype != np.int64:
         return values
-    narrow = values.astype(np.int32)
-    return narrow if np.array_equal(narrow, values) else values
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    for kind in (np.int8, np.int16, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return values.astype(kind)
+    return values

@@ -17,10 +17,8 @@ from yt8m_spark.core.scored import ScoredBatch
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
-from yt8m_spark.spark.schemas import INTS, require_columns
-from yt8m_spark.spark.shards import label_counts
 
-__all__ = ["entity_frequencies", "evaluate_prior", "score_prior"]
+__all__ = ["evaluate_prior", "score_prior"]
 
 # Videos scored at once: the work of an evaluation is cut to 256 of them anyway.
 _VIDEOS_AT_ONCE = 256
@@ -48,22 +46,6 @@ def evaluate_prior(
     return evaluate_scored(
         labelled, score, entities=entities, options=options or EvaluationOptions()
     )
-
-
-def entity_frequencies(labelled: DataFrame) -> dict[int, float]:
-    """Share of the videos of ``labelled`` (``labels array<int>``) that each entity labels.
-
-    Raises
-    ------
-    InputError
-        If the column is missing or there are no rows.
-    """
-    require_columns(labelled, {"labels": INTS}, "features table")
-    n_videos = labelled.count()
-    if not n_videos:
-        raise InputError("no rows", where="features table")
-    entities, counts = label_counts(labelled)
-    return dict(zip(entities.tolist(), (counts / n_videos).tolist(), strict=True))
 
 
 def score_prior(
