@@ -108,7 +108,7 @@ def main(config: Config) -> JobResult:
             evaluation = _of_model(run, config, options)
         trained = None if config.model is None else model_frequencies(config.model)
         report = save_evaluation(run.folder, evaluation, names, frequencies=trained)
-        run.metrics.update({**evaluation.metrics, "n_videos": evaluation.n_videos})
+        run.metrics.update(report.metrics)
         log_evaluation(run.tracked, report, run.folder)
         print(f"\n{evaluation_summary(report)}", file=sys.stderr)
         _tell_misses(evaluation)

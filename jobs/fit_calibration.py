@@ -4,7 +4,8 @@ reads    --model       model folder of train_entities
          --input       features table of the Validate split (for a model of frames, §4.1.1, a frames
                        table or a glob of frame-level TFRecord shards); not what it was trained on
 writes   --output      folder: calibration.npz, calibration.json
-logs     n_videos, n_entities, n_pooled, loss and calibrated_loss (mean log-loss on --input)
+logs     n_videos, n_entities, n_pooled, loss and calibrated_loss (mean log-loss on --input, which
+         the maps were fitted on: evaluate tells it of other videos)
 
     spark-submit jobs/fit_calibration.py --model model --input validate --output calibration
 """

@@ -147,6 +147,13 @@ def test_the_best_of_an_experiment_are_finished_and_have_the_metric(uri, log, ex
         store.best("nowhere", 2, "map")
 
 
+def test_the_best_are_of_those_that_were_asked_the_same(uri, log, experiment):
+    of_all = {"n_videos": 9, "n_labelled_videos": 9, "n_entities": 5}
+    ids = [log("r", of_all | {"map": value}) for value in (0.4, 0.5)]
+    log("of easy entities", of_all | {"n_entities": 2, "map": 0.9})
+    assert RunStore(uri).best(experiment, 3, "map") == ids[::-1]
+
+
 def test_what_is_not_there_is_refused_and_not_made(uri, client, tmp_path):
     for name in ("0" * 32, "no id", "x=../y"):
         with pytest.raises(InputError, match="no such run in sqlite") as caught:

@@ -38,6 +38,7 @@ __all__ = ["RunStore", "read_runs"]
 T = TypeVar("T")
 
 _SQLITE = "sqlite:///"
+_SIZES = ("n_videos", "n_labelled_videos", "n_entities")
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second: no id at all
 _SEARCH = "cannot search MLflow store"
 _FOLDER = "evaluation"  # of the artifacts
@@ -155,6 +156,9 @@ class RunStore:
     def best(self, experiment: str, n_runs: int, metric: str) -> list[str]:
         """Ids of the ``n_runs`` finished runs of ``experiment`` that are best by ``metric``.
 
+        Of runs that were not evaluated alike (on other videos, or some of the entities alone) only
+        those count that most runs are like: others win by easier questions.
+
         Raises
         ------
         InputError
@@ -168,12 +172,13 @@ class RunStore:
         order = f"metrics.`{metric}` {'ASC' if lower_is_better(metric) else 'DESC'}"
         # Any bound leaves out runs without the metric; those where it is NaN pass, and come last.
         condition = f"attributes.status = 'FINISHED' and metrics.`{metric}` > -1e300"
-        runs = self._search(found.experiment_id, condition, order, n_runs)
-        ids = [run.info.run_id for run in runs if not math.isnan(run.data.metrics[metric])]
-        if not ids:
+        runs = self._search(found.experiment_id, condition, order)
+        known = [run for run in runs if not math.isnan(run.data.metrics[metric])]
+        if not known:
             where = f"experiment {experiment!r} of {self._where}"
             raise InputError("no finished run has the metric", where=where, found=metric)
-        return ids
+        (asked, _), *_ = Counter(map(_asked, known)).most_common(1)
+        return [run.info.run_id for run in known if _asked(run) == asked][:n_runs]
 
     def _search(self, experiment: str, condition: str, order: str, n: int = 1000) -> list[Run]:
         found = self._ask(
@@ -260,3 +265,8 @@ def _entity_table(path: Path, where: str) -> pa.Table:
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError("not a table of MLflow", where=where, found=error) from None
     return entity_columns(table, where)
+
+
+def _asked(run: Run) -> tuple[float | None, ...]:
+    """What tells evaluations of other videos or entities apart, as far as metrics tell it."""
+    return tuple(run.data.metrics.get(name) for name in _SIZES)

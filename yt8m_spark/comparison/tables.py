@@ -89,7 +89,7 @@ def interval_table(comparison: Comparison) -> Table:
             )
     note = (
         "By a bootstrap over videos. The interval of a difference is paired: replicate by "
-        "replicate on the same videos, so it is narrower than the two figures' own intervals."
+        "replicate on the same videos, which makes it narrow where the two err on the same ones."
     )
     return Table(title, note, rows[:1] + [row for row in rows[1:] if any(row[2:])], 2)
 
