@@ -2,7 +2,8 @@
 
 An entry names its ``kind``; files that belong to it are paths in ``files``, relative to the folder
 that they are kept in, or absolute. Sending one twice changes nothing: figures carry the time they
-were logged at, and stores know each of them once.
+were logged at, and stores know each of them once. A model alone is logged again, if the answer to
+its first sending was lost.
 """
 
 from __future__ import annotations

@@ -53,6 +53,9 @@ _DELETED = "must be in the 'active' state"  # a run that somebody deleted has su
 _CAUSE = re.compile(r"Caused by \w+\((.*)\)", re.DOTALL)
 
 
+_LOCK = threading.RLock()
+
+
 class UnansweredError(Exception):
     """The server did not answer, or could not do what it was asked; the cause says how."""
 
@@ -63,7 +66,9 @@ class Server:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.client = MlflowClient(tracking_uri=uri)
-        self.lock = threading.RLock()  # a job logs from its main thread and from a follower
+        # A job logs from its main thread and from a follower; one lock for all stores, as the
+        # limits are variables of the process.
+        self.lock = _LOCK
         self.away: str | None = None  # why it did not answer last time
         self._next_try = 0.0
 

@@ -38,7 +38,7 @@ def pool_parts(scores: NDArray[np.floating]) -> Ints:
 
     There are at most 1,017 parts, eight for each halving of the score. All scores of a part are
     neighbours in the order of the pool, so the rank of a prediction is its rank in its part plus
-    the counts of the parts above: no machine sees the whole pool.
+    the counts of the parts above: no machine sees the whole pool, unless all scores are alike.
     """
     return (order_bits(scores) >> 20).astype(np.int64)
 

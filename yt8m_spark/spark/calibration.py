@@ -1,8 +1,9 @@
 """Fit a calibration of a model's scores: `core.calibration` spread over partitions.
 
 Each video is scored once. A task keeps counts of scores, 47 kB an entity (226 MB at E = 4,800)
-whatever its number of videos; an entity's counts of all tasks meet in one task, which fits its map.
-Counts are whole numbers, so the maps do not depend on partitioning. Axes: B videos, E entities.
+whatever its number of videos, and 8 bytes for each label of its videos; an entity's counts of all
+tasks meet in one task, which fits its map. Counts are whole numbers, so the maps do not depend on
+partitioning. Axes: B videos, E entities.
 """
 
 from __future__ import annotations
