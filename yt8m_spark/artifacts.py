@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
@@ -24,6 +26,7 @@ __all__ = [
     "file_in_place",
     "load_arrays",
     "load_json",
+    "load_table",
     "save_arrays",
     "save_json",
     "staged_file",
@@ -214,3 +217,18 @@ def load_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=str(path), found=type(value).__name__)
     return value
+
+
+def load_table(path: Path) -> pa.Table:
+    """Read one Parquet file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        # Not read_table, which takes folders called name=value for columns.
+        return pq.ParquetFile(path).read()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError("not a Parquet file", where=str(path), found=error) from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +21,7 @@ from yt8m_spark.core.bands import BANDS, EntityFrequencies, Group, group_by_name
 from yt8m_spark.evaluation_plots import save_plots
 from yt8m_spark.formats.vocabulary import Vocabulary
 from yt8m_spark.formats.vocabulary_details import VocabularyDetails
-from yt8m_spark.scorer import check_model
+from yt8m_spark.scorer import check_model, entity_columns
 
 if TYPE_CHECKING:  # so that an evaluation is reported without Spark
     from yt8m_spark.spark.evaluation import Evaluation
@@ -137,10 +136,8 @@ def model_frequencies(model: str) -> dict[int, int]:
         If there is no whole model.
     """
     check_model(model)
-    files = sorted((Path(model) / "entities").glob("[!._]*.parquet"))
-    tables = (pq.ParquetFile(file).read(columns=["entity", "n_positives"]) for file in files)
-    columns = (zip(*table.to_pydict().values(), strict=True) for table in tables)
-    return dict(chain.from_iterable(columns))
+    known = entity_columns(model, ["entity", "n_positives"])
+    return dict(zip(*(known[name].to_pylist() for name in known.column_names), strict=True))
 
 
 def named_entities(per_entity: pa.Table, vocabulary: Names | None) -> pa.Table:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from yt8m_spark.plot_style import COLOURS, INK, MARKERS, STYLES, ruled, save_png
+from yt8m_spark.scorer import entity_columns
 
 __all__ = ["LOSS_PLOT", "draw_loss_by_pass", "loss_histories"]
 
@@ -23,11 +21,8 @@ _FEW = 30  # of fewer passes each is a point
 
 def loss_histories(model: str) -> list[list[float]]:
     """Mean loss of each pass of each trained entity of the model in the folder ``model``."""
-    files = sorted((Path(model) / "entities").glob("[!._]*.parquet"))
-    columns = (
-        pq.ParquetFile(f).read(columns=["loss_history"]).column(0).to_pylist() for f in files
-    )
-    return [history for column in columns for history in column if history]
+    histories = entity_columns(model, ["loss_history"]).column(0).to_pylist()
+    return [history for history in histories if history]
 
 
 def draw_loss_by_pass(histories: list[list[float]], path: str) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.compute as pc
-from jinja2 import Environment, StrictUndefined
 
+from yt8m_spark.pages import page_template
 from yt8m_spark.profile_report import profile_warnings, split_rows
 from yt8m_spark.spark.profile import Profile
 
@@ -55,10 +54,7 @@ def profile_page(profile: Profile, plots: Mapping[str, str], inputs: Mapping[str
     inputs : mapping of str to str
         What was read, by option.
     """
-    # The template is ours; every value in it is escaped, names of entities and paths too.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    template = files("yt8m_spark").joinpath("resources", "profile.html").read_text("utf-8")
-    return environment.from_string(template).render(
+    return page_template("profile.html").render(
         title="Profile of a data set",
         inputs=inputs,
         warnings=profile_warnings(profile),

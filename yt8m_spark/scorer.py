@@ -26,7 +26,14 @@ from yt8m_spark.core.losses import LossFamily, loss_family
 from yt8m_spark.core.scoring import Scorer
 from yt8m_spark.errors import InputError
 
-__all__ = ["check_model", "load_scorer", "model_family", "model_frames", "read_description"]
+__all__ = [
+    "check_model",
+    "entity_columns",
+    "load_scorer",
+    "model_family",
+    "model_frames",
+    "read_description",
+]
 
 Ints = NDArray[np.int64]
 
@@ -95,6 +102,17 @@ def check_model(folder: str) -> None:
     described = read_description(folder)
     model_family(described)
     _read_entities(folder, int(described["n_entities"]))
+
+
+def entity_columns(folder: str, columns: list[str]) -> pa.Table:
+    """``columns`` of the entities of the model in ``folder``, in the order of its files.
+
+    Raises
+    ------
+    InputError
+        If there are no files of entities, or one cannot be read or lacks a column.
+    """
+    return pa.concat_tables(_read(path, columns) for path in _files(folder))
 
 
 def load_scorer(folder: str) -> Scorer:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
-
-from jinja2 import Environment, StrictUndefined
 
 from yt8m_spark.comparison.entities import Entities
 from yt8m_spark.comparison.metrics import lower_is_better, metric_head, shown
@@ -21,6 +18,7 @@ from yt8m_spark.comparison.tables import (
     shown_interval,
     shown_p_value,
 )
+from yt8m_spark.pages import page_template
 
 if TYPE_CHECKING:
     from yt8m_spark.comparison import Comparison
@@ -62,11 +60,8 @@ class Section(NamedTuple):
 
 def comparison_page(comparison: Comparison) -> str:
     """HTML of ``comparison``; it needs no other file and no network."""
-    # The template is ours; every value in it is escaped, names of runs and entities too.
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = files("yt8m_spark").joinpath("resources", "comparison.html").read_text("utf-8")
     anchors = {name: f"run-{i}" for i, name in enumerate(comparison.by_entity, start=1)}
-    return environment.from_string(template).render(
+    return page_template("comparison.html").render(
         baseline=comparison.baseline,
         heads=[(metric_head(m), m, lower_is_better(m)) for m in comparison.metrics],
         rows=_rows(comparison, anchors),

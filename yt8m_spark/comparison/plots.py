@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from yt8m_spark.comparison.entities import Entities
 from yt8m_spark.core.bands import BANDS
+from yt8m_spark.plot_style import INK, RULE, clean, ruled
 
 __all__ = ["draw_differences", "draw_entities"]
 
@@ -23,7 +24,6 @@ _STYLES = {
     "torso": ("o", "#c8641b", 5),
     "tail": ("+", "#8a929c", 5),
 }
-_INK, _RULE = "#2b2f36", "#d8dce2"
 _DPI = 130
 _WHISKERS = (5, 95)  # percentiles
 
@@ -63,7 +63,7 @@ def _points(
     axes: Axes, base: NDArray[np.float64], figure: NDArray[np.float64], bands: NDArray[np.str_]
 ) -> None:
     """Above the line the run is better. The frequent entities are drawn last, on top."""
-    axes.plot([0, 100], [0, 100], color=_INK, linewidth=0.9, zorder=1)
+    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.9, zorder=1)
     for order, band in enumerate(reversed(BANDS)):
         marker, colour, size = _STYLES[band]
         of_band = bands == band
@@ -81,22 +81,21 @@ def _points(
         )
     axes.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
     axes.set(xlabel="AP in the baseline, %", ylabel="AP in this run, %")
-    axes.set_title("above the line this run is better", loc="left", color=_INK, fontsize=8.5)
-    axes.grid(color=_RULE, linewidth=0.6)
+    axes.set_title("above the line this run is better", loc="left", color=INK, fontsize=8.5)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="lower right", framealpha=0.9, fontsize=8.5)
-    _clean(axes)
+    ruled(axes)
 
 
 def _boxes(axes: Axes, differences: NDArray[np.float64], bands: NDArray[np.str_]) -> None:
     """Boxes: median and quartiles; a diamond for the mean."""
     groups = {band: differences[bands == band] for band in BANDS} | {"all": differences}
     drawn = {name: values for name, values in groups.items() if len(values)}
-    axes.axhline(0, color=_INK, linewidth=0.9)
+    axes.axhline(0, color=INK, linewidth=0.9)
     axes.set(ylabel="AP in this run less that in the baseline, points")
     if not drawn:
-        axes.set_title("no entity is in both", loc="left", color=_INK, fontsize=8.5)
-        _clean(axes)
+        axes.set_title("no entity is in both", loc="left", color=INK, fontsize=8.5)
+        clean(axes)
         return
     axes.boxplot(
         list(drawn.values()),
@@ -106,18 +105,11 @@ def _boxes(axes: Axes, differences: NDArray[np.float64], bands: NDArray[np.str_]
         showfliers=False,
         showmeans=True,
         patch_artist=True,
-        boxprops={"facecolor": "#e8edf3", "edgecolor": _INK},
-        medianprops={"color": _INK, "linewidth": 2},
-        meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": _INK},
-        whiskerprops={"color": _INK},
-        capprops={"color": _INK},
+        boxprops={"facecolor": "#e8edf3", "edgecolor": INK},
+        medianprops={"color": INK, "linewidth": 2},
+        meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": INK},
+        whiskerprops={"color": INK},
+        capprops={"color": INK},
     )
-    axes.grid(axis="y", color=_RULE, linewidth=0.6)
-    _clean(axes)
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_RULE)
-    axes.tick_params(colors=_INK, labelsize=8.5)
-    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    clean(axes)

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from yt8m_spark.artifacts import load_json
+from yt8m_spark.artifacts import load_json, load_table
 from yt8m_spark.core.paired_comparison import Interval
 from yt8m_spark.errors import InputError
 
@@ -93,7 +92,7 @@ def read_evaluation(folder: Path, name: str, source: str) -> EvaluatedRun:
         name,
         figures_of(load_json(folder / METRICS), str(folder / METRICS)),
         source,
-        per_entity=entity_columns(_read(table), str(table)) if table.exists() else None,
+        per_entity=entity_columns(load_table(table), str(table)) if table.exists() else None,
         bootstrap=_bootstrap(folder) if (folder / INTERVALS).exists() else None,
     )
 
@@ -145,7 +144,7 @@ def entity_columns(table: pa.Table, where: str) -> pa.Table:
 def _bootstrap(folder: Path) -> Bootstrap:
     where = str(folder / INTERVALS)
     value = load_json(folder / INTERVALS)
-    table = _read(folder / REPLICATES) if (folder / REPLICATES).exists() else pa.table({})
+    table = load_table(folder / REPLICATES) if (folder / REPLICATES).exists() else pa.table({})
     try:
         return Bootstrap(
             float(value["level"]),
@@ -170,10 +169,3 @@ def _columns_of(table: pa.Table) -> dict[str, NDArray[np.float64]]:
         name: column.cast(pa.float64()).to_numpy()
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise InputError("not a Parquet file", where=str(path), found=error) from None

@@ -6,10 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from yt8m_spark.artifacts import load_json
+from yt8m_spark.artifacts import load_json, load_table
 from yt8m_spark.errors import InputError
 
 __all__ = ["EvaluationFolder", "no_evaluation", "read_evaluation", "tidy"]
@@ -105,10 +102,7 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Rows of a Parquet file; none if it is not there."""
     if not path.exists():
         return []
-    try:
-        table: pa.Table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError("not a Parquet file", where=str(path), found=error) from None
+    table = load_table(path)
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         found = ", ".join(table.column_names)

@@ -10,14 +10,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from yt8m_spark.explorer.data import Explored, explorer_data
+from yt8m_spark.pages import page_template, resource
 
 __all__ = ["PAGE", "embedded_json", "explorer_page", "write_explorer"]
 
@@ -49,9 +48,8 @@ def explorer_page(data: Mapping[str, Any]) -> str:
     Its Content-Security-Policy lets only its own style and script in, by their digests, and
     nothing over the network.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    style, script = _resource("explorer.css"), _script()
-    return environment.from_string(_resource("index.html")).render(
+    style, script = resource("explorer", "explorer.css"), _script()
+    return page_template("explorer", "index.html").render(
         title=data["site"]["title"],
         style=Markup(style),  # noqa: S704 - ours
         script=Markup(script),  # noqa: S704 - ours
@@ -75,12 +73,8 @@ def _compact(value: Any) -> str:
 
 
 def _script() -> str:
-    parts = "\n".join(_resource(f"{name}.js") for name in _SCRIPTS)
+    parts = "\n".join(resource("explorer", f"{name}.js") for name in _SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
-
-
-def _resource(name: str) -> str:
-    return files("yt8m_spark").joinpath("resources", "explorer", name).read_text("utf-8")
 
 
 def _digest(text: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from yt8m_spark.core.scored import RankedBatch, ScoredBatch
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import ragged
+from yt8m_spark.spark.prediction_lists import scores_beside
 
 __all__ = ["check_known", "lists_of", "require_ids"]
 
@@ -30,19 +30,7 @@ def lists_of(batch: pa.RecordBatch) -> RankedBatch:
     require_ids(video_ids)
     label_offsets, label_values = _whole_numbers(batch, "labels")
     offsets, entities = _whole_numbers(batch, "entities")
-    lists = batch.column("scores")
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    differ = np.diff(offsets) != lengths
-    if differ.any():
-        row = int(np.argmax(differ))
-        raise InputError(
-            "entities and scores differ in number",
-            where=f"predictions of video {video_ids[row]!r}",
-            expected=f"{np.diff(offsets)[row]} scores",
-            found=int(lengths[row]),
-        )
-    # A null score becomes NaN, which check_scores refuses.
-    scores = lists.drop_null().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    scores = scores_beside(offsets, batch.column("scores"), lambda row: f"video {video_ids[row]!r}")
     return RankedBatch(video_ids, label_offsets, label_values, offsets, entities, scores)
 
 

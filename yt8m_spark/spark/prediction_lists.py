@@ -6,7 +6,7 @@ A table of predictions of segments has a column ``segment_start_time int`` (seco
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ __all__ = [
     "prediction_keys",
     "ranked_lists",
     "require_distinct",
+    "scores_beside",
 ]
 
 SEGMENT_START = "segment_start_time"
@@ -89,22 +90,37 @@ def ranked_lists(
     """
     names = _names(batch)
     offsets, ids = ragged(batch.column(entities))
-    values = batch.column(scores)
-    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
-    if (np.diff(offsets) != lengths).any():
-        row = int(np.argmax(np.diff(offsets) != lengths))
-        raise InputError(
-            "entities and scores differ in number",
-            where=f"predictions of {names[row]}",
-            expected=f"{np.diff(offsets)[row]} scores",
-            found=int(lengths[row]),
-        )
-    # A null score becomes NaN, which check_scores refuses.
-    flat = values.drop_null().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    flat = scores_beside(offsets, batch.column(scores), names.__getitem__)
     none = np.zeros(len(names) + 1, dtype=np.int64)
     lists = RankedBatch(names, none, np.empty(0, dtype=np.int64), offsets, ids, flat)
     check_scores(lists)
     return rank_lists(lists, only)
+
+
+def scores_beside(
+    offsets: NDArray[np.int64], scores: pa.Array, name_of: Callable[[int], str]
+) -> NDArray[np.float32]:
+    """Scores (N,) of an array<float> column beside lists with ``offsets`` (B + 1,).
+
+    A null list is an empty one; a null score becomes NaN, which `check_scores` refuses.
+
+    Raises
+    ------
+    InputError
+        If a list has not as many scores as entities; ``name_of`` says what its row is called.
+    """
+    lengths = pc.fill_null(pc.list_value_length(scores), 0).to_numpy(zero_copy_only=False)
+    differ = np.diff(offsets) != lengths
+    if differ.any():
+        row = int(np.argmax(differ))
+        raise InputError(
+            "entities and scores differ in number",
+            where=f"predictions of {name_of(row)}",
+            expected=f"{np.diff(offsets)[row]} scores",
+            found=int(lengths[row]),
+        )
+    flat = scores.drop_null().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32)
 
 
 def best(ranked: RankedBatch, k: int) -> RankedBatch:
