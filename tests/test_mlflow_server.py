@@ -222,7 +222,7 @@ def test_pages_show_runs_side_by_side_and_nested(server, client, browser, tmp_pa
             page.get_by_text(text).first.wait_for(timeout=40_000)
         page.screenshot(path=str(tmp_path / "compare.png"), full_page=True)
         page.goto(f"{uri}/#/experiments/{experiment}/runs/{parent.run_id}")
-        page.get_by_text("Child runs").wait_for(timeout=40_000)
+        page.get_by_text("Child runs", exact=True).wait_for(timeout=40_000)
         for name in ("logistic_mean", "moe_mean"):
             page.get_by_role("link", name=name).wait_for(timeout=40_000)
         page.goto(f"{uri}/#/experiments/{experiment}/runs")
