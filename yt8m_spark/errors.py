@@ -1,8 +1,8 @@
-"""The one exception that means: the input is at fault, not the program."""
+"""Exceptions that are told in one line: the input is at fault, or a process of a training died."""
 
 from __future__ import annotations
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "RankError"]
 
 
 class InputError(ValueError):
@@ -34,3 +34,11 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[str]]:
         """Travel between processes as the finished line."""
         return type(self), (str(self),)
+
+
+class RankError(RuntimeError):
+    """A process of a training that died: which, how, where the training stood, how to go on.
+
+    No fault of the input, and no stack trace of the driver tells more: a job prints the line and
+    exits with status 1.
+    """
