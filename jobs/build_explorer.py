@@ -17,6 +17,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pyspark.sql import DataFrame
 
@@ -30,7 +31,7 @@ from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
-from yt8m_spark.scorer import check_model, load_scorer
+from yt8m_spark.scorer import check_model, is_network, load_scorer
 from yt8m_spark.spark.explorer import choose_videos, shown_predictions, similar_labels
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.scoring_input import read_scoring_input
@@ -100,7 +101,7 @@ def _explore(run: Run, config: Config, sources: dict[str, str]) -> Explored:
         shown, n_videos = shown_predictions(predictions, config.top_k, vocabulary.entities, name)
         chosen = choose_videos(shown, n_videos, max_videos=config.max_videos, seed=config.seed)
     with step("compare entities"):
-        nearest = _nearest(shown, config.model)
+        nearest, nearest_by = _nearest(shown, config.model)
     shutil.rmtree(_scored(run), ignore_errors=True)
     return Explored(
         title=config.title,
@@ -109,7 +110,7 @@ def _explore(run: Run, config: Config, sources: dict[str, str]) -> Explored:
         texts=read_entity_texts(config.vocabulary),
         shown=chosen,
         nearest=nearest,
-        nearest_by="labels" if config.model is None else "weights",
+        nearest_by=nearest_by,
         top_k=config.top_k,
         evaluation=evaluation,
         video_url=config.video_url,
@@ -133,11 +134,14 @@ def _scored(run: Run) -> str:
     return str(Path(run.folder) / "_predictions")
 
 
-def _nearest(shown: DataFrame, model: str | None) -> Nearest:
-    """Entities near each: by the model's weights, else by the videos they label together."""
-    if model is not None:
-        return nearest_entities(load_scorer(model), _NEAREST)
-    return nearest_of_table(similar_labels(shown, _NEAREST))
+def _nearest(shown: DataFrame, model: str | None) -> tuple[Nearest, Literal["weights", "labels"]]:
+    """Entities near each, and by what: an entity's own weights, else the videos labelled alike.
+
+    The entities of a network share all weights but those of its last layer.
+    """
+    if model is not None and not is_network(model):
+        return nearest_entities(load_scorer(model), _NEAREST), "weights"
+    return nearest_of_table(similar_labels(shown, _NEAREST)), "labels"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Evaluate a model, or predictions, by the metrics of the paper and of the starter code (§5.1).
 
-reads    --model --input         model folder and features table (for a model of frames, §4.1.1, a
-                                 frames table or a glob of frame-level TFRecord shards), or
+reads    --model --input         model folder and features table (for a model of frames, §4.1.1,
+                                 or a network, a frames table or a glob of frame-level shards), or
          --predictions           predictions table, with labels of its own or those of --input: a
                                  table, or shards; or a video submission (.csv, .csv.gz), which
                                  has none
@@ -40,9 +40,9 @@ from yt8m_spark.spark.truth import with_truth
 class Config(JobConfig):
     """Evaluate a model, or predictions, by the metrics of the paper and of the starter code."""
 
-    model: str | None = option("model folder of train_entities", None)
+    model: str | None = option("model folder of train_entities or train_deep", None)
     input: str | None = option(
-        "what --model scores: a features table, of frames for a model of frames; or the labels of "
+        "what --model scores: features, or frames for a model of frames or a network; or labels of "
         "--predictions: any table, or shards",
         None,
     )

@@ -1,6 +1,6 @@
 """Fit maps from a model's scores to probabilities, an entity at a time.
 
-reads    --model       model folder of train_entities
+reads    --model       model folder of train_entities or train_deep
          --input       features table of the Validate split (for a model of frames, §4.1.1, a frames
                        table or a glob of frame-level TFRecord shards); not what it was trained on
 writes   --output      folder: calibration.npz, calibration.json
@@ -29,7 +29,7 @@ from yt8m_spark.spark.tables import count_videos
 class Config(JobConfig):
     """Fit maps from a model's scores to probabilities, an entity at a time."""
 
-    model: str = option("model folder of train_entities")
+    model: str = option("model folder of train_entities or train_deep")
     input: str = option("labelled features table that the model was not trained on")
     method: Literal["platt", "isotonic"] = option(
         "a sigmoid of the log-odds, or the best function that never descends", "platt"

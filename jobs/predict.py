@@ -1,8 +1,8 @@
 """Score videos and keep the best entities of each.
 
-reads    --model     model folder of train_entities
-         --input     features table; for a model of frames (§4.1.1, Eq. 1), a frames table or a
-                     glob of frame-level TFRecord shards
+reads    --model     model folder of train_entities or train_deep
+         --input     features table; for a model of frames (§4.1.1, Eq. 1) or a network, a frames
+                     table or a glob of frame-level TFRecord shards
 writes   --output    predictions table, best first
 logs     n_videos
 
@@ -26,8 +26,10 @@ from yt8m_spark.spark.tables import count_videos, read_table
 class Config(JobConfig):
     """Score videos and keep the best entities of each."""
 
-    model: str = option("model folder of train_entities")
-    input: str = option("features table; frames table or shards for a model of frames")
+    model: str = option("model folder of train_entities or train_deep")
+    input: str = option(
+        "features table; frames table or shards for a model of frames, or a network"
+    )
     calibration: str | None = option(
         "folder of fit_calibration on this model: scores become probabilities", None
     )

@@ -15,7 +15,7 @@ import numpy as np
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
 from yt8m_spark.core.calibration import METHODS, Calibration
 from yt8m_spark.errors import InputError
-from yt8m_spark.scorer import check_model
+from yt8m_spark.scorer import check_model, model_files
 
 __all__ = ["check_calibration", "load_calibration", "model_digest", "save_calibration"]
 
@@ -33,8 +33,7 @@ def model_digest(model: str) -> str:
     """
     check_model(model)
     digest = hashlib.sha256()
-    folder = Path(model)
-    for path in (folder / "model.json", *sorted((folder / "entities").glob("[!._]*.parquet"))):
+    for path in model_files(model):
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)

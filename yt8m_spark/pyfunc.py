@@ -6,8 +6,12 @@
     tags = mlflow.pyfunc.spark_udf(spark, uri, env_manager="local")
     table.select("video_id", tags("features"))    # struct of entities, scores
 
-A served model needs Python, mlflow, numpy, scipy, pandas and pyarrow; neither Spark nor an
-installed yt8m_spark: the model has a copy of the package, for where there is none.
+A network takes the frames of videos instead, as bytes, a column for each feature list:
+``tags("rgb", "audio")``.
+
+A served model needs Python, mlflow, numpy, scipy, pandas and pyarrow, and for a network torch and
+safetensors; neither Spark nor an installed yt8m_spark: the model has a copy of the package, for
+where there is none.
 """
 
 from __future__ import annotations
@@ -18,18 +22,21 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
-from yt8m_spark.scorer import check_model
+from yt8m_spark.errors import InputError
+from yt8m_spark.logged_tagger import Interface, interface_of, load_logged_tagger
+from yt8m_spark.network_tagger import load_network_tagger
+from yt8m_spark.scorer import check_model, is_network
 from yt8m_spark.tagger import TOP_K, EntityTagger, load_tagger
 from yt8m_spark.tracking_entries import Entry
 
@@ -45,25 +52,20 @@ __all__ = [
     "EntityTagger",
     "check_registration",
     "log_entity_model",
+    "log_network_model",
     "register_model",
     "send_model",
 ]
 
 _PACKAGE = Path(__file__).parent
 _CODE = _PACKAGE / "pyfunc_model.py"
-_REQUIREMENTS = ("mlflow", "numpy", "scipy", "pandas", "pyarrow")
-_FITTED = ("whitening", "calibration")
 _VERSIONS = "mlflow.modelVersions"  # by this tag MLflow's pages lead from a model to its versions
 _MODEL_NAME = re.compile(r"[^/:\s][^/:]*")
 _ALIAS = re.compile(r"(?!latest$|[vV]\d+$)[\w-]{1,255}")
-# float64, as JSON has it: MLflow takes float32 for it, but not the reverse.
-_SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(Array(DataType.double), "features")]),
-    outputs=Schema(
-        [ColSpec(Array(DataType.long), "entities"), ColSpec(Array(DataType.double), "scores")]
-    ),
-    params=ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)]),
-)
+_TYPES: dict[str, Array | DataType] = {
+    "numbers": Array(DataType.double),  # as JSON has them: MLflow takes float32, but not for float
+    "bytes": DataType.binary,
+}
 
 
 def log_entity_model(
@@ -117,6 +119,56 @@ def log_entity_model(
     given = {"whitening": whitening, "calibration": calibration}
     load_tagger(folder, **given)
     files = {"entity_model": folder} | {key: path for key, path in given.items() if path}
+    return _log(run, files, name, register, alias)
+
+
+def log_network_model(
+    run: TrackedRun,
+    folder: str,
+    *,
+    calibration: str | None = None,
+    name: str = "network_model",
+    register: str | None = None,
+    alias: str | None = None,
+) -> str | None:
+    """Log the network in ``folder`` to ``run`` as an MLflow model.
+
+    Parameters
+    ----------
+    run : TrackedRun
+    folder : str
+        Model folder of train_deep; a copy of it becomes the artifact.
+    calibration : str, optional
+        Folder of a calibration of the model; scores are then probabilities.
+    name, register, alias
+        As in `log_entity_model`.
+
+    Returns
+    -------
+    str or None
+        As `log_entity_model`.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no network, or ``calibration`` none or one of another model.
+
+    Notes
+    -----
+    The model takes a DataFrame with a column of bytes for each feature list of the network, the
+    frames of a video row-major as a frames table has them (base64 in the JSON of a request), and
+    the parameter ``top_k``.
+    """
+    if not is_network(folder):
+        raise InputError("model is no network", where=folder, expected="one of train_deep")
+    load_network_tagger(folder, calibration=calibration)
+    files = {"entity_model": folder} | ({"calibration": calibration} if calibration else {})
+    return _log(run, files, name, register, alias)
+
+
+def _log(
+    run: TrackedRun, files: dict[str, str], name: str, register: str | None, alias: str | None
+) -> str | None:
     logged = {"kind": "model", "name": name, "register": register, "alias": alias, "files": files}
     sent: str | None = run.log_entry(logged)
     return sent
@@ -140,14 +192,14 @@ def check_registration(register: str | None, alias: str | None) -> None:
 
 
 def send_model(client: MlflowClient, run_id: str, entry: Entry, folder: Path) -> str:
-    """Log, and register, the model of an entry of `log_entity_model`; its URI.
+    """Log, and register, the model of an entry of this file; its URI.
 
     By the client of the run alone: ``mlflow.pyfunc.log_model`` would log to whatever store the
     process has set, not to the run's.
     """
     experiment_id = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment_id, name=entry["name"], source_run_id=run_id)
-    described = Model(run_id=run_id, model_id=logged.model_id, signature=_SIGNATURE)
+    described = Model(run_id=run_id, model_id=logged.model_id)
     try:
         with tempfile.TemporaryDirectory(prefix="yt8m_spark-") as temporary:
             saved = Path(temporary) / "saved"
@@ -220,14 +272,26 @@ def _pack(target: Path) -> None:
 
 def _save(saved: Path, artifacts: dict[str, str], described: Model) -> None:
     """Save an MLflow model at ``saved``."""
-    fitted = {name: artifacts.get(name) for name in _FITTED}
-    example = load_tagger(artifacts["entity_model"], **fitted).example()
+    interface = interface_of(load_logged_tagger(artifacts))
+    described.signature = _signature(interface)
     save_model(
         str(saved),
         python_model=str(_CODE),
         artifacts=artifacts,
         mlflow_model=described,
-        signature=_SIGNATURE,
-        input_example=pd.DataFrame({"features": [example]}),
-        pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+        signature=described.signature,
+        input_example=interface.example,
+        # Without the kind of build, as in 2.13.0+cpu, which the package index does not have.
+        pip_requirements=[f"{n}=={version(n).partition('+')[0]}" for n in interface.requirements],
     )
+
+
+def _signature(interface: Interface) -> ModelSignature:
+    inputs = {name: _TYPES[kind] for name, kind in interface.columns.items()}
+    outputs = {"entities": Array(DataType.long), "scores": Array(DataType.double)}
+    top_k = ParamSchema([ParamSpec("top_k", DataType.long, TOP_K)])
+    return ModelSignature(_schema(inputs), _schema(outputs), top_k)
+
+
+def _schema(columns: Mapping[str, Array | DataType]) -> Schema:
+    return Schema([ColSpec(kind, name) for name, kind in columns.items()])

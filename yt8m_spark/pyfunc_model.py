@@ -18,21 +18,20 @@ __all__ = ["EntityModel"]
 
 
 class EntityModel(PythonModel):
-    """What MLflow calls; `yt8m_spark.tagger` does the work."""
+    """What MLflow calls; `yt8m_spark.logged_tagger` finds what does the work."""
 
     def load_context(self, context: Any) -> None:
         """Read the model, and what was logged with it."""
         if importlib.util.find_spec("yt8m_spark") is None:
             sys.path.append(context.artifacts["package"])
-        from yt8m_spark.tagger import load_tagger
+        from yt8m_spark.logged_tagger import load_logged_tagger
 
-        fitted = {name: context.artifacts.get(name) for name in ("whitening", "calibration")}
-        self._tagger = load_tagger(context.artifacts["entity_model"], **fitted)
+        self._tagger = load_logged_tagger(context.artifacts)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Table of ``entities`` and ``scores``, as `EntityTagger.predict` gives it."""
+        """Table of ``entities`` and ``scores``, as ``predict`` of its kind of tagger gives it."""
         return self._tagger.predict(model_input, params)
 
 

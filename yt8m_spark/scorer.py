@@ -3,13 +3,15 @@
     scorer = load_scorer("model")
     entities, scores = top_k_videos(scorer, features, 20)
 
-A model is ``entities/*.parquet``, one row an entity, + model.json. Axes: E entities, R weight
-vectors an entity (1; MoE 2H), D features.
+A model is ``entities/*.parquet``, one row an entity, + model.json. That of a network (§4.1.2,
+§4.1.3) has ``weights.safetensors`` beside them, which `yt8m_spark.network_scorer` reads; what is
+here tells the two apart. Axes: E entities, R weight vectors an entity (1; MoE 2H), D features.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,15 +29,20 @@ from yt8m_spark.core.scoring import Scorer
 from yt8m_spark.errors import InputError
 
 __all__ = [
+    "WEIGHTS",
     "check_model",
     "entity_columns",
+    "is_network",
     "load_scorer",
     "model_family",
+    "model_files",
     "model_frames",
     "read_description",
 ]
 
 Ints = NDArray[np.int64]
+
+WEIGHTS = "weights.safetensors"  # of a network
 
 
 def read_description(folder: str) -> dict[str, Any]:
@@ -54,14 +61,44 @@ def read_description(folder: str) -> dict[str, Any]:
     return described
 
 
+def is_network(folder: str) -> bool:
+    """Whether the model in ``folder`` is a network, as train_deep makes, not a row an entity.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model.
+    """
+    return "network" in read_description(folder)
+
+
+def model_files(folder: str) -> list[Path]:
+    """All files that the model in ``folder`` is made of, model.json first.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model, or no files of entities.
+    """
+    weights = [Path(folder) / WEIGHTS] if is_network(folder) else []
+    return [Path(folder) / "model.json", *_files(folder), *weights]
+
+
 def model_family(described: dict[str, Any]) -> LossFamily:
     """Loss family that a model's description names.
 
     Raises
     ------
     InputError
-        If there is no such family.
+        If there is no such family, or the model is a network.
     """
+    if "network" in described:
+        raise InputError(
+            "model is a network, whose entities have no weights of their own",
+            where="model.json",
+            expected="a model of train_entities",
+            found=described["network"],
+        )
     try:
         return loss_family(described["loss"], int(described["n_experts"]))
     except ValueError as error:
@@ -77,10 +114,11 @@ def model_frames(folder: str) -> FrameOptions | None:
         If ``folder`` holds no model, or its frames are not of its feature width.
     """
     described = read_description(folder)
-    if described.get("frames") is None:
+    frames = described.get("frames")
+    if frames is None and "network" not in described:
         return None
     where = str(Path(folder) / "model.json")
-    options = FrameOptions.from_description(described["frames"], where)
+    options = FrameOptions.from_description(frames or {}, where)
     if options.width != described["n_features"]:
         raise InputError(
             "frames are not of the model's width",
@@ -100,7 +138,10 @@ def check_model(folder: str) -> None:
         As `load_scorer`, but for weights of the wrong width, which only reading them tells.
     """
     described = read_description(folder)
-    model_family(described)
+    if "network" in described:
+        _check_weights(Path(folder) / WEIGHTS)
+    else:
+        model_family(described)
     _read_entities(folder, int(described["n_entities"]))
 
 
@@ -124,11 +165,11 @@ def load_scorer(folder: str) -> Scorer:
     Raises
     ------
     InputError
-        If ``folder`` holds no model, or its rows do not fit its description.
+        If ``folder`` holds no model, or its rows do not fit its description; or a network.
     """
     path = Path(folder).resolve()
     described = path / "model.json"
-    read_description(str(path))
+    model_family(read_description(str(path)))
     digest = hashlib.sha256(described.read_bytes()).hexdigest()
     return _cached_scorer(str(path), digest, described.stat().st_mtime_ns)
 
@@ -152,6 +193,27 @@ def _cached_scorer(folder: str, _digest: str, _written: int) -> Scorer:
     for array in (weights, bias):
         array.flags.writeable = False
     return Scorer(family, entities, weights, bias)
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse a file that is no whole safetensors file, by its header and length alone."""
+    try:
+        with path.open("rb") as file:
+            n_header = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(n_header, 1 << 28)))
+        ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
+        expected, found = 8 + n_header + max(ends, default=0), path.stat().st_size
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise InputError("not a safetensors file", where=str(path)) from None
+    if found != expected:
+        raise InputError(
+            "file of weights is cut short or too long",
+            where=str(path),
+            expected=f"{expected} bytes",
+            found=found,
+        )
 
 
 def _read_entities(folder: str, n_entities: int) -> Ints:

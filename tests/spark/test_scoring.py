@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
-from yt8m_spark.spark import scoring
+from yt8m_spark.spark import task_models
 from yt8m_spark.spark.schemas import FEATURES, PREDICTIONS
 from yt8m_spark.spark.scoring import evaluate_model, predict, scorable
 
@@ -210,7 +210,7 @@ def test_a_model_is_checked_without_reading_its_weights(spark, model, monkeypatc
     def refuse(_folder):
         raise AssertionError("the driver read the weights")
 
-    monkeypatch.setattr(scoring, "load_scorer", refuse)
+    monkeypatch.setattr(task_models, "load_scorer", refuse)
     assert scorable(make_table(spark, make_videos(1)), model).columns == FEATURES.names
 
 

@@ -16,20 +16,27 @@ from yt8m_spark.scorer import read_description
 from yt8m_spark.spark.frame_sampling import frames_of
 from yt8m_spark.whitening_files import load_whitening
 
-__all__ = ["check_same_whitening", "mark_features", "origin_of", "table_stamp", "whitening_of"]
+__all__ = [
+    "MARK",
+    "check_same_whitening",
+    "mark_features",
+    "origin_of",
+    "table_stamp",
+    "whitening_of",
+]
 
-_MARK = "_whitening.json"
+MARK = "_whitening.json"  # in the folder of a table: where its features come from
 
 
 def mark_features(features_folder: str, whitening_folder: str) -> None:
     """Note in ``features_folder`` by which whitening the table was made."""
     whitening, columns = load_whitening(whitening_folder)
-    save_json(Path(features_folder) / _MARK, {"digest": whitening.digest, "columns": columns})
+    save_json(Path(features_folder) / MARK, {"digest": whitening.digest, "columns": columns})
 
 
 def whitening_of(features_folder: str) -> str | None:
     """Digest of the whitening of the features table in ``features_folder``; None if not noted."""
-    mark = Path(features_folder) / _MARK
+    mark = Path(features_folder) / MARK
     return str(load_json(mark)["digest"]) if mark.exists() else None
 
 

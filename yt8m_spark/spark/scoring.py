@@ -1,8 +1,9 @@
-"""Score videos with a trained model: `core.scoring` spread over partitions.
+"""Score videos with a trained model, spread over partitions.
 
 A model of video features takes a features table; a model of frames (`spark.frame_sampling`) takes a
-frames table and gives each video the mean over all its frames (§4.1.1, Eq. 1). Which one it is,
-its folder tells. Axes: B videos, E entities, K top-k.
+frames table and gives each video the mean over all its frames (§4.1.1, Eq. 1); a network (§4.1.2,
+§4.1.3) takes a frames table too. Which one it is, its folder tells; `spark.task_models` has them.
+Axes: B videos, E entities, K top-k.
 """
 
 from __future__ import annotations
@@ -16,28 +17,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from yt8m_spark.calibration import check_calibration, load_calibration
-from yt8m_spark.core.calibration import Calibration, apply_calibration
+from yt8m_spark.calibration import check_calibration
 from yt8m_spark.core.evaluation_options import EvaluationOptions
-from yt8m_spark.core.frame_sampling import FrameOptions
-from yt8m_spark.core.frame_scoring import score_frames
-from yt8m_spark.core.scored import ScoredBatch, top_k
-from yt8m_spark.core.scoring import Scorer, score_videos, top_k_videos
+from yt8m_spark.core.scored import ScoredBatch
 from yt8m_spark.errors import InputError
-from yt8m_spark.scorer import check_model, load_scorer, model_frames
-from yt8m_spark.spark.arrow import ragged, ragged_lists, to_matrix
+from yt8m_spark.scorer import check_model, model_frames
+from yt8m_spark.spark.arrow import ragged, ragged_lists
 from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
-from yt8m_spark.spark.frame_sampling import frame_columns, frame_lists
+from yt8m_spark.spark.frame_sampling import frame_columns
 from yt8m_spark.spark.schemas import FEATURES, PREDICTIONS, arrow_schema, require_columns
 from yt8m_spark.spark.tables import is_frames_table
+from yt8m_spark.spark.task_models import load_task_model
 from yt8m_spark.spark.vectors import with_float_arrays
 
-__all__ = ["evaluate_model", "predict", "scorable", "score_batches"]
-
-# Videos scored at once: at 4,800 entities, 20 MB of scores, or as much of sums over frames.
-_VIDEOS_AT_ONCE = 1024
-_VIDEOS_OF_FRAMES_AT_ONCE = 256
+__all__ = ["batch_slices", "evaluate_model", "predict", "scorable", "score_batches"]
 
 
 def scorable(table: DataFrame, model: str) -> DataFrame:
@@ -79,8 +73,9 @@ def predict(
 
     Best first; equal scores in the order of entity ids. Tasks read the model from the folder
     ``model``, which all of them must see, and count finished videos in the folder ``heartbeats``.
-    For a model of frames, a video without frames scores 0 for every entity. With ``calibration``, a
-    folder of `fit_calibration` that tasks see too, scores are probabilities, and rank as such.
+    For a model that takes frames, a video without frames scores 0 for every entity. With
+    ``calibration``, a folder of `fit_calibration` that tasks see too, scores are probabilities, and
+    rank as such.
 
     Raises
     ------
@@ -133,27 +128,18 @@ def score_batches(
 def _scored(
     batches: Iterable[pa.RecordBatch], model: str, calibration: str | None
 ) -> Iterator[ScoredBatch]:
-    scorer, frames = load_scorer(model), model_frames(model)
-    maps = _maps(calibration, scorer)
-    for batch in _slices(batches, frames):
-        scores = _all_scores(batch, scorer, frames, maps)
+    scorer = load_task_model(model, calibration)
+    for batch in batch_slices(batches, scorer.videos_at_once):
         ids, labels = batch.column("video_id").to_pylist(), ragged(batch.column("labels"))
-        yield ScoredBatch(ids, *labels, scorer.entities, scores)
+        yield ScoredBatch(ids, *labels, scorer.entities, scorer.scores(batch))
 
 
 def _predict_partition(
     batches: Iterable[pa.RecordBatch], model: str, calibration: str | None, k: int
 ) -> Iterator[pa.RecordBatch]:
-    scorer, frames = load_scorer(model), model_frames(model)
-    maps = _maps(calibration, scorer)
-    for batch in _slices(batches, frames):
-        if frames is None and maps is None:
-            entities, scores = top_k_videos(scorer, _features(batch, scorer), k)
-        else:
-            found = _all_scores(batch, scorer, frames, maps)
-            columns = top_k(found, k)
-            entities, scores = scorer.entities[columns], np.take_along_axis(found, columns, axis=1)
-        yield _predictions(batch, entities, scores)
+    scorer = load_task_model(model, calibration)
+    for batch in batch_slices(batches, scorer.videos_at_once):
+        yield _predictions(batch, *scorer.best(batch, k))
 
 
 def _resolved(model: str, calibration: str | None) -> tuple[str, str | None]:
@@ -165,55 +151,11 @@ def _resolved(model: str, calibration: str | None) -> tuple[str, str | None]:
     return model, str(Path(calibration).resolve())
 
 
-def _maps(calibration: str | None, scorer: Scorer) -> Calibration | None:
-    if calibration is None:
-        return None
-    maps = load_calibration(calibration)
-    if not np.array_equal(maps.entities, scorer.entities):
-        raise InputError("entities of a calibration are not the model's", where=calibration)
-    return maps
-
-
-def _all_scores(
-    batch: pa.RecordBatch, scorer: Scorer, frames: FrameOptions | None, maps: Calibration | None
-) -> NDArray[np.float32]:
-    """Scores (B, E) of a batch, calibrated where there are maps."""
-    if frames is None:
-        scores = score_videos(scorer, _features(batch, scorer))
-    else:
-        scores = _mean_scores(batch, scorer, frames)
-    return scores if maps is None else apply_calibration(maps, scores)
-
-
-def _slices(
-    batches: Iterable[pa.RecordBatch], frames: FrameOptions | None
-) -> Iterator[pa.RecordBatch]:
-    """``batches`` in pieces whose scores fit in little memory."""
-    n_videos = _VIDEOS_AT_ONCE if frames is None else _VIDEOS_OF_FRAMES_AT_ONCE
+def batch_slices(batches: Iterable[pa.RecordBatch], n_videos: int) -> Iterator[pa.RecordBatch]:
+    """``batches`` in pieces of at most ``n_videos``, inside a task."""
     for batch in batches:
         for start in range(0, batch.num_rows, n_videos):
             yield batch.slice(start, n_videos)
-
-
-def _features(batch: pa.RecordBatch, scorer: Scorer) -> NDArray[np.float32]:
-    """Features (B, D) of a batch of a features table."""
-    features = to_matrix(batch.column("features"), "features")
-    if features.shape[1] != scorer.n_features:
-        raise InputError(
-            "feature width is not the model's",
-            where="features table",
-            expected=scorer.n_features,
-            found=features.shape[1],
-        )
-    return features
-
-
-def _mean_scores(
-    batch: pa.RecordBatch, scorer: Scorer, frames: FrameOptions
-) -> NDArray[np.float32]:
-    """Scores (B, E) of a batch of a frames table."""
-    lists = frame_lists(batch, frames.features)
-    return score_frames(scorer, lists, normalize=frames.normalize)
 
 
 def _predictions(

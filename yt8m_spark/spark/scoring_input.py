@@ -23,8 +23,8 @@ def read_scoring_input(spark: SparkSession, source: str, model: str) -> DataFram
     ----------
     spark : SparkSession
     source : str
-        For a model of video features a features table; for a model of frames a frames table, or
-        frame-level TFRecord shards (a glob or folder).
+        For a model of video features a features table; for a model of frames or a network a frames
+        table, or frame-level TFRecord shards (a glob or folder).
     model : str
 
     Raises
