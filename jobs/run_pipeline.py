@@ -20,15 +20,16 @@ from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.whitening_options import WhiteningOptions
+from yt8m_spark.deep_config import check_torch, load_networks
 from yt8m_spark.evaluation_log import log_evaluation
 from yt8m_spark.evaluation_report import EvaluationReport
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.pipeline_report import report_recipes
-from yt8m_spark.pyfunc import log_entity_model
+from yt8m_spark.pyfunc import log_entity_model, log_network_model
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
 from yt8m_spark.run import Run, open_run
-from yt8m_spark.tracking import tracked_run
+from yt8m_spark.tracking import TrackedRun, tracked_run
 from yt8m_spark.training_config import TrainingConfig
 from yt8m_spark.training_metrics import follow_training, log_losses
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE
@@ -43,8 +44,10 @@ class Config(TrainingConfig):
     train: str = option("glob of TFRecord shards, or table, to train on")
     test: str = option("glob of TFRecord shards, or table, to test on")
     recipes: tuple[str, ...] = option(
-        "<loss>_<statistics> or <loss>_frames, compared side by side", DEFAULT_RECIPES
+        "<loss>_<statistics> or <loss>_frames, dbof, lstm or mean_network, compared side by side",
+        DEFAULT_RECIPES,
     )
+    networks: str | None = option("TOML file with options of train_deep for the networks", None)
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
     n_components: int | None = option("PCA components kept (default: all)", None)
     explained_variance: float | None = option(
@@ -64,7 +67,9 @@ class Config(TrainingConfig):
         if not self.recipes:
             raise ValueError("recipes must name at least one")
         for name in self.recipes:
-            check_label_noise(parse_recipe(name).loss, self.label_noise)
+            recipe = parse_recipe(name)
+            if not recipe.network:
+                check_label_noise(recipe.loss, self.label_noise)
         if self.n_frames < 1:
             raise ValueError(f"n_frames must be at least 1, got {self.n_frames}")
         self.options().whitening.check()
@@ -84,12 +89,15 @@ class Config(TrainingConfig):
             vocabulary=self.vocabulary,
             n_frames=self.n_frames,
             evaluation=EvaluationOptions(n_replicates=self.bootstrap),
+            networks=load_networks(self.networks),
         )
 
 
 def main(config: Config) -> JobResult:
     """Run every recipe in a child run of its own; print and log the table."""
     recipes = [parse_recipe(name) for name in dict.fromkeys(config.recipes)]
+    if any(recipe.network for recipe in recipes):
+        check_torch()
     inputs = [config.train, config.test, config.vocabulary]
     with open_run("run_pipeline", config, inputs) as run:
         pipeline = Pipeline(run.spark, run.folder, config.options())
@@ -97,7 +105,7 @@ def main(config: Config) -> JobResult:
         reports = {_MAJORITY: _majority(run, pipeline, config)}
         made: set[str] = set()
         for recipe in recipes:
-            if recipe.feature_set not in made:
+            if not recipe.network and recipe.feature_set not in made:
                 pipeline.make_features(recipe)
                 _log_plot(run, recipe)
                 made.add(recipe.feature_set)
@@ -131,17 +139,27 @@ def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) ->
         experiment=config.experiment,
         parent_run_id=run.tracked.run_id,
     ) as child:
-        with follow_training(child, pipeline.path("work", recipe.name)):
-            trained = pipeline.train(recipe)
+        figures = _train(child, pipeline, recipe, model)
+        child.log_metrics({f"train_{name}": value for name, value in figures.items()})
         pipeline.clean_up(recipe)
-        child.log_metrics({f"train_{name}": v for name, v in trained._asdict().items()})
-        log_losses(child, model)
         report = pipeline.evaluate(recipe)
         log_evaluation(child, report, pipeline.path("evaluation", recipe.name))
-        if config.log_models:
+        if config.log_models and recipe.network:
+            log_network_model(child, model)
+        elif config.log_models:
             whitening = pipeline.path("whitening", recipe.feature_set)
             log_entity_model(child, model, whitening=None if recipe.of_frames else whitening)
     return report
+
+
+def _train(child: TrackedRun, pipeline: Pipeline, recipe: Recipe, model: str) -> dict[str, float]:
+    """Train the model of ``recipe``; figures of the training."""
+    if recipe.network:
+        return pipeline.train_network(recipe, child).figures()
+    with follow_training(child, pipeline.path("work", recipe.name)):
+        trained = pipeline.train(recipe)
+    log_losses(child, model)
+    return trained._asdict()
 
 
 def _majority(run: Run, pipeline: Pipeline, config: Config) -> EvaluationReport:

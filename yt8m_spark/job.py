@@ -19,7 +19,7 @@ from pyspark.errors import AnalysisException
 from pyspark.logger import PySparkLogger
 
 from yt8m_spark.config import load_config
-from yt8m_spark.errors import InputError
+from yt8m_spark.errors import InputError, RankError
 
 __all__ = ["JobResult", "run_job", "user_error"]
 
@@ -123,6 +123,9 @@ def _report(name: str, error: Exception) -> int:
     if line is not None:
         print(f"{name}: error: {line}", file=sys.stderr)
         return 2
+    if isinstance(error, RankError):  # a page of the driver's stack would tell no more
+        print(f"{name}: failed: {error}", file=sys.stderr)
+        return 1
     # A fault of ours: the Python side of the story, from the worker if it happened there.
     in_worker = _WORKER_TRACE.search(str(error))
     trace = in_worker.group(0) if in_worker else traceback.format_exc()

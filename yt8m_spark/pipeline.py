@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +20,11 @@ from pyspark.sql import DataFrame, SparkSession
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.core.whitening_options import WhiteningOptions
+from yt8m_spark.deep_config import NetworkConfig
 from yt8m_spark.errors import InputError
 from yt8m_spark.evaluation_report import EvaluationReport, save_evaluation
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
+from yt8m_spark.network_training import NetworkTask, TrainedNetwork, train_network
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import FRAMES, Recipe
 from yt8m_spark.spark.evaluation import Evaluation
@@ -34,6 +37,7 @@ from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, r
 from yt8m_spark.spark.training import Extras, Trained, TrainingData, prepare_shards, train_entities
 from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
 from yt8m_spark.spark.whitening import fit_columns, normalize_videos
+from yt8m_spark.tracking import TrackedRun
 from yt8m_spark.whitening_files import save_whitening
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
 
@@ -55,6 +59,7 @@ class RecipeOptions(NamedTuple):
     vocabulary: str | None = None
     n_frames: int = 20  # of a video, for classifiers of frames (§4.1.1)
     evaluation: EvaluationOptions = EvaluationOptions()
+    networks: NetworkConfig = NetworkConfig()
 
 
 class Pipeline:
@@ -156,6 +161,18 @@ class Pipeline:
             extras=options.extras(data),
             description={"recipe": recipe.name, **origin_of(features)},
         )
+
+    def train_network(self, recipe: Recipe, tracked: TrackedRun) -> TrainedNetwork:
+        """Train the network of ``recipe`` from the frames, its figures by step in ``tracked``."""
+        config = self._options.networks
+        if not config.features:
+            config = replace(config, features=self._options.features)
+        work = self.path("work", recipe.name)
+        Path(work).mkdir(parents=True)
+        task = NetworkTask(
+            recipe.network, config, self._sources["train"], vocabulary=self._options.vocabulary
+        )
+        return train_network(self._spark, tracked, task, work, self.path("models", recipe.name))
 
     def evaluate(self, recipe: Recipe) -> EvaluationReport:
         """Evaluate the model of ``recipe`` on the test videos."""

@@ -8,19 +8,26 @@ from typing import NamedTuple
 from yt8m_spark.core.losses import LOSSES
 from yt8m_spark.core.statistic_names import STATISTICS, is_statistic
 
-__all__ = ["DEFAULT_RECIPES", "FRAMES", "Recipe", "parse_recipe"]
+__all__ = ["DEFAULT_RECIPES", "FRAMES", "NETWORK_RECIPES", "Recipe", "parse_recipe"]
 
 FRAMES = "frames"  # in place of statistics: a classifier of single frames, averaged (§4.1.1)
+
+# Recipes on networks of frames (§4.1.2, §4.1.3), and the networks.
+NETWORK_RECIPES = {"dbof": "dbof", "lstm": "lstm", "mean_network": "mean"}
 
 DEFAULT_RECIPES = ("hinge_mean", "logistic_mean", "moe_mean", "moe_mean_std_top5")
 
 
 class Recipe(NamedTuple):
-    """One classifier family on some statistics of the frames, or on the frames themselves."""
+    """One classifier family on some statistics of the frames, or on the frames themselves.
+
+    Or a network of frames; its ``loss`` is "network", its options say which.
+    """
 
     name: str
     loss: str
     statistics: tuple[str, ...]
+    network: str = ""  # "dbof", "lstm" or "mean"
 
     @property
     def feature_set(self) -> str:
@@ -29,7 +36,7 @@ class Recipe(NamedTuple):
 
     @property
     def of_frames(self) -> bool:
-        """Whether it classifies single frames and averages their scores (§4.1.1, Eq. 1)."""
+        """Whether it reads frames: to classify each (§4.1.1, Eq. 1), or by a network."""
         return self.statistics == (FRAMES,)
 
     def columns(self, feature_lists: Sequence[str]) -> list[str]:
@@ -40,17 +47,21 @@ class Recipe(NamedTuple):
 def parse_recipe(name: str) -> Recipe:
     """Recipe of a name such as ``moe_mean_std_top5``: a loss, then statistics or "frames".
 
+    Or of a network of frames: ``dbof``, ``lstm``, ``mean_network``.
+
     Raises
     ------
     ValueError
         If the name is none.
     """
+    if name in NETWORK_RECIPES:
+        return Recipe(name, "network", (FRAMES,), NETWORK_RECIPES[name])
     loss, *statistics = name.split("_")
     distinct = len(set(statistics)) == len(statistics) > 0
     known = statistics == [FRAMES] or all(map(is_statistic, statistics))
     if loss not in LOSSES or not known or not distinct:
         raise ValueError(
-            f"a recipe is one of {'/'.join(LOSSES)}, then {FRAMES} or any of "
-            f"{'/'.join(STATISTICS)}, as in {DEFAULT_RECIPES[-1]}; got {name!r}"
+            f"a recipe is {'/'.join(NETWORK_RECIPES)}, or one of {'/'.join(LOSSES)}, then {FRAMES} "
+            f"or any of {'/'.join(STATISTICS)}, as in {DEFAULT_RECIPES[-1]}; got {name!r}"
         )
     return Recipe(name, loss, tuple(statistics))

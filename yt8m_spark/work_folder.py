@@ -15,7 +15,7 @@ from yt8m_spark.job import user_error
 
 __all__ = ["work_folder"]
 
-_KEPT = ("blocks/*.parquet", "progress/*.npz")
+_KEPT = ("blocks/*.parquet", "progress/*.npz", "checkpoints/*/state.json")
 
 
 @contextmanager
