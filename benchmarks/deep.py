@@ -74,7 +74,12 @@ def training_of(root: Path, network: str, device: str, batch: int) -> Training:
     return Training(
         network=NetworkOptions(network=network, widths=WIDTHS, n_entities=N_ENTITIES),
         feed=FeedOptions(
-            widths=WIDTHS, sampling=sampling, n_frames=n_frames, batch_size=batch, n_readers=1
+            widths=WIDTHS,
+            sampling=sampling,
+            n_frames=n_frames,
+            batch_size=batch,
+            n_readers=1,
+            shuffle_videos=batch,  # so that reading goes on all the while
         ),
         index=str(root / "index.json"),
         entities=str(root / "entities.parquet"),
@@ -109,6 +114,8 @@ def bare_rate(training: Training, n_steps: int = 6) -> float:
     """Videos a second of steps on a batch that is on the device."""
     entities = np.arange(N_ENTITIES)
     options = replace(training.feed, n_readers=0)
+    if training.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     with joined_ranks(training.device) as ranks:
         feed = Feed(load_index(training.index), entities, options)
         batch = next(iter(feed.batches(0, 0, 1)))

@@ -25,7 +25,8 @@ from yt8m_spark.deep.shard_index import ShardIndex, Unit
 from yt8m_spark.deep.training import Training, load_training, save_training
 
 WIDTHS = {"rgb": 6, "audio": 2}
-N_ENTITIES, N_VIDEOS, N_FRAMES, BATCH = 5, 30, 4, 8
+# 29: the last batch, of 5, falls unevenly to two ranks.
+N_ENTITIES, N_VIDEOS, N_FRAMES, BATCH = 5, 29, 4, 8
 
 
 def make_training(folder, **changes):

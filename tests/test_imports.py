@@ -34,6 +34,15 @@ def test_imports_go_one_way(package):
         assert tops & GUARDED <= MAY_IMPORT[package], path
 
 
+def test_of_the_networks_only_the_launcher_sees_spark():
+    seen = {
+        path.name
+        for path in (PACKAGE / "deep").glob("*.py")
+        if any(name.split(".")[0] == "pyspark" for name in imports(path))
+    }
+    assert seen == {"launch.py"}
+
+
 def test_no_job_imports_another_job():
     for path in (PROJECT / "jobs").glob("*.py"):
         assert not any(name.split(".")[0] == "jobs" for name in imports(path)), path

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 import threading
@@ -137,6 +138,8 @@ class _Follower:
         self._validate = validate
         self._keep = keep
         self._position = 0  # bytes of the log that are read
+        self._inode = 0  # of the log: a training that goes on writes it anew, cut back
+        self._logged = 0  # newest step that is logged
 
     def run(self, bar: tqdm[Any], stop: threading.Event, failed: threading.Event) -> None:
         """Look until the training has ended, and then once more."""
@@ -161,7 +164,8 @@ class _Follower:
         for line in self._new_lines():
             if "epoch_loss" in line:
                 figures.append(("epoch_loss", line["epoch_loss"], line["epoch"]))
-            if "loss" in line:
+            if "loss" in line and line["global_step"] > self._logged:
+                self._logged = line["global_step"]
                 figures += [(name, line[name], line["global_step"]) for name in _STEP_FIGURES]
                 self._followed.last = line
         if figures:
@@ -179,8 +183,8 @@ class _Follower:
         if not path.exists():
             return []
         with path.open("rb") as file:
-            if self._position > file.seek(0, 2):
-                self._position = 0  # a training that goes on cut off what it does again
+            if self._inode != os.fstat(file.fileno()).st_ino:
+                self._inode, self._position = os.fstat(file.fileno()).st_ino, 0
             file.seek(self._position)
             whole = file.read().rpartition(b"\n")[0]
         self._position += len(whole) + 1 if whole else 0

@@ -238,6 +238,6 @@ def _chosen(followed: Followed, root: Path, choose: str) -> int:
 def _take(root: Path, folder: str, epoch: int, told: Mapping[str, object]) -> None:
     """Copy the model after pass ``epoch`` to ``folder``, with what is ``told`` of it."""
     model = epoch_models(root)[epoch]
-    shutil.copytree(model, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    shutil.copytree(model, folder, dirs_exist_ok=True)
     path = Path(folder) / "model.json"
     save_json(path, load_json(path) | dict(told))

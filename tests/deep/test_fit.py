@@ -25,7 +25,7 @@ from yt8m_spark.deep.checkpoints import list_checkpoints
 from yt8m_spark.deep.model_files import load_network
 from yt8m_spark.errors import InputError
 
-N_STEPS = -(-N_VIDEOS // BATCH)  # of an epoch: 4, the last one of 6 videos
+N_STEPS = -(-N_VIDEOS // BATCH)  # of an epoch: 4, the last one of 5 videos
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_a_training_leaves_lines_models_and_the_newest_checkpoints(tmp_path):
     assert [(x["epoch"], x["step"], x["global_step"]) for x in steps] == places
     assert {x["learning_rate"] for x in steps} == {0.1}
     assert all(x["examples_per_second"] > 0 and x["seconds"] > 0 for x in steps)
-    sizes = [8, 8, 8, 6]
+    sizes = [8, 8, 8, 5]
     for number, line in enumerate(epochs, 1):
         losses = [x["loss"] for x in steps if x["epoch"] == number]
         assert_allclose(line["epoch_loss"], np.average(losses, weights=sizes))
@@ -67,7 +67,11 @@ def test_a_model_is_the_newest_weights_and_tells_of_its_training(tmp_path):
     assert all(torch.equal(loaded.network.state_dict()[name], weights[name]) for name in weights)
     assert loaded.entities.tolist() == [0, 3, 6, 9, 12]
     described = json.loads((tmp_path / "epochs" / "00002" / "model.json").read_text())
-    assert (described["n_videos"], described["epochs"], described["global_step"]) == (30, 2, 8)
+    assert (described["n_videos"], described["epochs"], described["global_step"]) == (
+        N_VIDEOS,
+        2,
+        8,
+    )
     assert described["training"]["learning_rate"] == 0.1
     assert described["frames"]["order"] == ["rgb", "audio"]
 

@@ -20,7 +20,7 @@ from yt8m_spark.deep.frames import all_real
 __all__ = ["BatchNorm"]
 
 EPSILON = 1e-5  # torch's, as is the momentum
-MOMENTUM = 0.1  # share of the newest batch in the running moments
+MOMENTUM = 0.1  # share of the newest batch in the running moments, once there were ten
 
 
 class BatchNorm(nn.Module):
@@ -33,6 +33,7 @@ class BatchNorm(nn.Module):
 
     running_mean: Tensor
     running_variance: Tensor
+    n_batches: Tensor  # () float32
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -40,6 +41,7 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_channels))
         self.register_buffer("running_mean", torch.zeros(n_channels))
         self.register_buffer("running_variance", torch.ones(n_channels))
+        self.register_buffer("n_batches", torch.zeros(()))
 
     def forward(self, rows: Tensor, counts: Tensor) -> Tensor:
         """``rows`` (N, M) scaled; only those where ``counts`` (N,) is True shape the moments."""
@@ -49,9 +51,17 @@ class BatchNorm(nn.Module):
             with torch.autocast(rows.device.type, enabled=False):
                 return self._scale_by_counted(rows, counts)
         mean, variance = self.running_mean, self.running_variance
-        return nnf.batch_norm(
-            rows, mean, variance, self.weight, self.bias, learns, MOMENTUM, EPSILON
-        )
+        share = self._next_share() if learns else MOMENTUM
+        return nnf.batch_norm(rows, mean, variance, self.weight, self.bias, learns, share, EPSILON)
+
+    @torch.no_grad()
+    def _next_share(self) -> float:
+        """Share of the next batch in the running moments: at first their plain mean.
+
+        They start at nothing that a layer ever gives, which would take a hundred batches to forget.
+        """
+        self.n_batches += 1
+        return max(MOMENTUM, 1 / self.n_batches.item())
 
     def _scale_by_counted(self, rows: Tensor, counts: Tensor) -> Tensor:
         """As `nnf.batch_norm`, over the rows that count on all ranks."""
@@ -71,7 +81,8 @@ class BatchNorm(nn.Module):
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor, n: Tensor) -> None:
         """Move the running moments towards those of a batch of ``n`` rows; one row has none."""
-        share = MOMENTUM * (n > 1)
+        self.n_batches += n > 1
+        share = (n > 1) * (1 / self.n_batches.clamp(min=1)).clamp(min=MOMENTUM)
         self.running_mean.lerp_(mean, share)
         self.running_variance.lerp_(variance, share)
 

@@ -108,13 +108,14 @@ class LSTM(nn.Module):
             # Packed, so that each video's state is that at its own last frame.
             packed = pack_padded_sequence(frames, left[on].cpu(), True, enforce_sorted=False)
             _, state = self.cells(packed, (outputs[:, on], cells[:, on]))
-            outputs[:, on], cells[:, on] = (part.to(outputs.dtype) for part in state)
+            outputs[:, on], cells[:, on] = (last.to(outputs.dtype) for last in state)
         return outputs.transpose(0, 1).flatten(1)
 
     def _chunks(self, codes: Tensor, n_frames: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (B, T, ..., E) and weights (B, T) of `horizon` frames after another.
 
-        Chunk by chunk, since logits of all frames of long videos would not fit.
+        Chunk by chunk, since logits of all frames of long videos would not fit when scoring.
+        Training keeps those of all chunks until its backward pass: 4 B F E bytes, several times.
         """
         state = self._start(codes)
         for first, part in enumerate(split_frames(codes, self.horizon)):

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from yt8m_spark.artifacts import load_json, load_table, save_json, staged_output
 from yt8m_spark.core.frame_sampling import FrameOptions
@@ -74,8 +74,10 @@ def save_network(
     weights = {name: _plain(value) for name, value in network.state_dict().items()}
     with staged_output(folder) as staged:
         _write_entities(Path(staged) / "entities", entities, n_positives)
-        save_file(weights, Path(staged) / _WEIGHTS)
         save_json(Path(staged) / _DESCRIPTION, held)
+        save_file(weights, Path(staged) / _WEIGHTS)
+        # safetensors lets its owner alone read the file; tasks may be somebody else.
+        (Path(staged) / _WEIGHTS).chmod((Path(staged) / _DESCRIPTION).stat().st_mode)
 
 
 def load_network(folder: str, device: str = "cpu") -> LoadedNetwork:
@@ -93,6 +95,9 @@ def load_network(folder: str, device: str = "cpu") -> LoadedNetwork:
     weights = _read_weights(folder, device)
     _check_weights(weights, network.state_dict(), folder)
     network.load_state_dict(weights, assign=True)
+    for layer in network.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.flatten_parameters()  # cuDNN wants them side by side
     return LoadedNetwork(network.eval(), options, entities)
 
 

@@ -106,14 +106,15 @@ class WeightAverage:
 
         average += (1 - d) · (weights - average),   d = min(decay, (1 + t) / (10 + t))
 
-    at step t, so that the first steps are forgotten soon. Buffers, as the statistics of
-    BatchNorm, are averages already: the newest are taken.
+    at step t, so that the first steps are forgotten soon. The running moments of BatchNorm are
+    averaged likewise: those of the newest weights would not fit the averaged ones.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._decay = decay
-        self._weights = [p for p in network.parameters() if p.requires_grad]
-        self._names = [name for name, p in network.named_parameters() if p.requires_grad]
+        learned = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        held = learned | dict(network.named_buffers())
+        self._weights, self._names = list(held.values()), list(held)
         self._averages = [p.detach().clone() for p in self._weights]
 
     def update(self, global_step: int) -> None:

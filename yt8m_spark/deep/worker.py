@@ -27,8 +27,11 @@ from yt8m_spark.errors import InputError
 __all__ = ["main"]
 
 _USAGE = "worker.py TRAINING.json [--resume]"
-# What gloo and the store say when the process at the other end has gone.
-_PEER_ENDED = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused")
+# What gloo, NCCL and the store say when the process at the other end has gone.
+_PEER_ENDED = (
+    *("closed by peer", "reset by peer", "Broken pipe", "Connection refused"),
+    *("remote process exited", "communicator was aborted", "ncclRemoteError"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -46,8 +49,10 @@ def main(arguments: list[str]) -> int:
         save_json(told, {"kind": "input", "message": str(error)})
         return 2
     except Exception as error:
-        traceback.print_exc()
-        save_json(told, {"kind": _kind(error), "message": _line(error)})
+        kind = _kind(error)
+        if kind != "peer":  # else the rank that ended first has more to tell
+            traceback.print_exc()
+        save_json(told, {"kind": kind, "message": _line(error)})
         return 1
     return 0
 
