@@ -20,10 +20,10 @@ from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.whitening_options import WhiteningOptions
-from yt8m_spark.deep_config import check_torch, load_networks
 from yt8m_spark.evaluation_log import log_evaluation
 from yt8m_spark.evaluation_report import EvaluationReport
 from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.network_config import check_torch, load_networks
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.pipeline_report import report_recipes
 from yt8m_spark.pyfunc import log_entity_model, log_network_model
@@ -47,7 +47,9 @@ class Config(TrainingConfig):
         "<loss>_<statistics> or <loss>_frames, dbof, lstm or mean_network, compared side by side",
         DEFAULT_RECIPES,
     )
-    networks: str | None = option("TOML file with options of train_deep for the networks", None)
+    networks: str | None = option(
+        "TOML file of options of train_deep: epochs, batch_size, ... of recipes on networks", None
+    )
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
     n_components: int | None = option("PCA components kept (default: all)", None)
     explained_variance: float | None = option(

@@ -4,7 +4,7 @@ reads    --input     glob of frame-level TFRecord shards, or a frames table
          --validate  the same; the model after each pass is evaluated on it
 writes   --output    model folder: model.json, entities/*.parquet, weights.safetensors
 logs     loss, examples_per_second, learning_rate by step; epoch_loss and validate_* by pass;
-         n_videos, n_entities, n_without_frames, n_steps, epoch
+         n_videos, n_entities, n_without_frames, n_steps, n_epochs, epoch
 
     spark-submit jobs/train_deep.py --model dbof --input 'yt8m/frame/train*.tfrecord' \
         --validate 'yt8m/frame/validate*.tfrecord' --output model
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yt8m_spark.config import option
-from yt8m_spark.deep_config import NetworkConfig, check_torch, network_settings
 from yt8m_spark.job import JobResult, run_job
+from yt8m_spark.network_config import NetworkConfig, check_torch, network_settings
 from yt8m_spark.network_training import NetworkTask, train_network
 from yt8m_spark.pyfunc import check_registration, log_network_model
 from yt8m_spark.run import JobConfig, open_run

@@ -151,7 +151,8 @@ def test_a_server_that_dies_in_mid_run_gets_it_all_when_it_is_back(
     assert not (tmp_path / "kept").exists()
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("MLflow at")]
     assert len(told) == 2
-    assert "Connection refused" in told[0]
+    assert "does not answer" in told[0]
+    assert "Connection" in told[0]  # refused, or reset if the server died with it in hand
 
 
 def test_a_job_whose_server_dies_ends_well_and_is_sent_later(server, client, features, tmp_path):

@@ -1,12 +1,15 @@
 """What is counted of the videos before a network learns. The index is tested in tests/deep."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from frame_shards import frames_table
 from shard_files import make_frames, write
 
 pytest.importorskip("torch")
 
+from yt8m_spark.deep.shard_index import load_index
 from yt8m_spark.errors import InputError
 from yt8m_spark.network_data import prepare_videos
 
@@ -55,3 +58,14 @@ def test_videos_without_any_label_are_refused(spark, tmp_path):
     write(tmp_path, "c.tfrecord", [make_frames(1, labels=np.array([], np.int64))])
     with pytest.raises(InputError, match="no video has a label"):
         prepare_videos(spark, str(tmp_path / "c.tfrecord"), tmp_path / "work", ("rgb",))
+
+
+def test_corrupt_records_of_a_table_are_counted_as_videos_without_frames(spark, tmp_path):
+    table = frames_table([make_frames(n) for n in range(5)])
+    rows = [*table.to_pylist(), {"_corrupt_record": "a.tfrecord, record 5"}]
+    schema = table.schema.append(pa.field("_corrupt_record", pa.string()))
+    (tmp_path / "t").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "t/part-0.parquet")
+    data = prepare_videos(spark, str(tmp_path / "t"), tmp_path / "work")
+    assert data.n_without_frames == 1
+    assert load_index(tmp_path / "work/index.json").n_videos == 6

@@ -127,6 +127,15 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path, read, text, message):
 
 
 @pytest.mark.parametrize("read", [load_scorer, check_model])
+@pytest.mark.parametrize("count", ["x", None, 0, 2.5, True, 2**31])
+@pytest.mark.parametrize("name", ["n_entities", "n_experts", "n_features"])
+def test_a_count_that_is_none_is_refused(tmp_path, read, name, count):
+    folder = make_model(tmp_path, **{name: count})
+    with pytest.raises(InputError, match=rf"wrong {name} in .*model\.json.*found {count!r}"):
+        read(folder)
+
+
+@pytest.mark.parametrize("read", [load_scorer, check_model])
 def test_an_unknown_loss_is_refused(tmp_path, read):
     folder = make_model(tmp_path, loss="quantile")
     with pytest.raises(InputError, match=r"loss must be one of .*'quantile' in model\.json"):

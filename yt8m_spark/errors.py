@@ -37,7 +37,7 @@ class InputError(ValueError):
 
 
 class RankError(RuntimeError):
-    """A process of a training that died: which, how, where the training stood, how to go on.
+    """A process of a training that died: which, how, where the training stood.
 
     No fault of the input, and no stack trace of the driver tells more: a job prints the line and
     exits with status 1.

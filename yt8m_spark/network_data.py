@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from yt8m_spark.artifacts import load_json, save_json, staged_file
@@ -21,6 +21,7 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.progress import watch
 from yt8m_spark.spark.frame_sampling import frame_options
+from yt8m_spark.spark.read_options import CORRUPT_RECORD
 from yt8m_spark.spark.splits import Source
 from yt8m_spark.spark.storage import absolute
 from yt8m_spark.spark.tables import count_videos, read_input
@@ -40,7 +41,7 @@ class NetworkData(NamedTuple):
 
     widths: dict[str, int]  # feature lists, in the order of a frame's vector
     n_entities: int
-    n_without_frames: int  # videos that lack frames of a list
+    n_without_frames: int  # videos that lack frames of a list, and corrupt records of a table
 
 
 class _Labels(NamedTuple):
@@ -93,14 +94,16 @@ def prepare_videos(
     total = count_videos(spark, source)
     with watch(str(root / "heartbeats"), total, "count labels") as heartbeats:
         labels = _count_labels(spark, source, list(widths), heartbeats)
-    _check_frames(labels, source, index.n_videos, skip=skip)
+    n_corrupt = _count_corrupt(frames, index.n_videos)
+    _check_frames(labels, source, index.n_videos - n_corrupt, skip=skip)
     _check_labels(labels, source, vocabulary)
     save_index(root / INDEX, index)
     table = {"entity": pa.array(labels.entities, pa.int32()), "n_positives": labels.n_positives}
     with staged_file(root / ENTITIES) as temporary:
         pq.write_table(pa.table(table), temporary)
     # A list of pairs, as JSON may be sorted by its keys.
-    told = {"widths": list(widths.items()), "n_without_frames": labels.n_without_frames}
+    n_without_frames = labels.n_without_frames + n_corrupt
+    told = {"widths": list(widths.items()), "n_without_frames": n_without_frames}
     save_json(root / _TOLD, told)
     return _known(root)
 
@@ -132,6 +135,11 @@ def _count_labels(
     lacks = entities == _NO_FRAMES
     example = str(counts["first"][lacks].iloc[0]) if lacks.any() else ""
     return _Labels(entities[~lacks], n_videos[~lacks], int(n_videos[lacks].sum()), example)
+
+
+def _count_corrupt(frames: DataFrame, n_rows: int) -> int:
+    """Rows of corrupt records among the ``n_rows`` of a table, which ``frames`` leaves out."""
+    return n_rows - frames.count() if CORRUPT_RECORD in frames.columns else 0
 
 
 def _check_frames(labels: _Labels, source: str, n_videos: int, *, skip: bool) -> None:

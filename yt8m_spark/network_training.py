@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import SparkSession
 
 from yt8m_spark.artifacts import load_json, save_json
-from yt8m_spark.deep_config import NetworkConfig
-from yt8m_spark.deep_metrics import Followed, Validate, epoch_models, follow_network
 from yt8m_spark.errors import InputError
+from yt8m_spark.network_config import NetworkConfig
 from yt8m_spark.network_data import ENTITIES, INDEX, NetworkData, prepare_videos
+from yt8m_spark.network_metrics import Followed, Validate, epoch_models, follow_network
 from yt8m_spark.progress import watch
 from yt8m_spark.spark.scoring import evaluate_model
 from yt8m_spark.spark.scoring_input import read_scoring_input
+from yt8m_spark.spark.statistics import frame_widths
 from yt8m_spark.spark.storage import absolute
 from yt8m_spark.spark.tables import count_videos, read_input
 from yt8m_spark.tracking import TrackedRun
@@ -52,6 +53,7 @@ class TrainedNetwork(NamedTuple):
     n_entities: int
     n_without_frames: int
     n_steps: int  # of a pass
+    n_epochs: int  # passes
     epoch: int  # the pass whose model was taken, from 1
     loss: float  # of the last steps, mean over their videos
     examples_per_second: float  # of the last steps
@@ -59,8 +61,8 @@ class TrainedNetwork(NamedTuple):
 
     def counts(self) -> dict[str, float]:
         """What `follow_network` has not logged."""
-        names = ("n_videos", "n_entities", "n_without_frames", "n_steps", "epoch")
-        return {name: float(getattr(self, name)) for name in names}
+        names = ("n_videos", "n_entities", "n_without_frames", "n_steps", "n_epochs", "epoch")
+        return {name: getattr(self, name) for name in names}
 
     def figures(self) -> dict[str, float]:
         """All of it by name, the metrics of the validation after ``validate_``."""
@@ -82,31 +84,28 @@ def train_network(
     InputError
         If the input is none for a network: no frames, no labels, labels that the vocabulary does
         not name, videos without frames that are not to be skipped, fewer shards than ranks; if a
-        GPU is asked for that is not there; or if the loss is no number any more.
+        GPU is asked for that is not there; if ``validate`` has other feature lists; if DBoF has
+        one video to normalize at once; or if the loss is no number any more.
     RankError
         If a rank died.
     """
-    from yt8m_spark.deep.launch import launch, task_gpus
     from yt8m_spark.deep.order import share_videos
     from yt8m_spark.deep.shard_index import load_index
     from yt8m_spark.deep.training import save_training
 
     config, n_gpus = task.config, _check_device(task.config)
     root = Path(work)
-    data = prepare_videos(
-        spark,
-        task.input,
-        root,
-        config.features,
-        skip=config.without_frames == "skip",
-        vocabulary=task.vocabulary,
-    )
+    # As many ranks as there may be: what no number of them mends is told before the count.
+    config.check_normalized(task.network, config.n_processes or max(1, n_gpus), task.trainable)
+    data = _prepare(spark, task, root)
     index = load_index(root / INDEX)
-    training = _training(task, data, root)
     n_ranks = _count_ranks(config, n_gpus, len(index.units))
+    config.check_normalized(task.network, n_ranks, task.trainable)
+    training = _training(task, data, root, n_ranks)
     n_steps = share_videos(index.counts, n_ranks, config.batch_size).n_steps
     save_training(root / "training.json", training)
-    validate = None if task.validate is None else _validator(spark, task.validate, root)
+    _log_used(tracked, training, n_ranks, _device_used(spark, config, n_gpus, n_ranks))
+    validate = _validator(spark, task.validate, root, data.widths) if task.validate else None
     with follow_network(
         tracked,
         work,
@@ -115,14 +114,7 @@ def train_network(
         validate=validate,
         keep=config.keep_checkpoints,
     ) as followed:
-        launch(
-            spark,
-            str(root / "training.json"),
-            n_processes=n_ranks,
-            mode=config.launch,
-            use_gpu=config.device == "cuda" or (config.device == "auto" and task_gpus(spark) > 0),
-            resume=task.resume,
-        )
+        _launch(spark, task, root, n_ranks)
     epoch = _chosen(followed, root, config.choose)
     validated = followed.validated.get(epoch, {})
     _take(root, folder, epoch, {"input": task.input, "epoch": epoch, "validation": validated})
@@ -131,11 +123,59 @@ def train_network(
         n_entities=data.n_entities,
         n_without_frames=data.n_without_frames,
         n_steps=n_steps,
+        n_epochs=training.epochs,
         epoch=epoch,
         loss=followed.last.get("loss", float("nan")),
         examples_per_second=followed.last.get("examples_per_second", float("nan")),
         validated=validated,
     )
+
+
+def _prepare(spark: SparkSession, task: NetworkTask, root: Path) -> NetworkData:
+    """Count labels, and lay out what ranks read."""
+    return prepare_videos(
+        spark,
+        task.input,
+        root,
+        task.config.features,
+        skip=task.config.without_frames == "skip",
+        vocabulary=task.vocabulary,
+    )
+
+
+def _launch(spark: SparkSession, task: NetworkTask, root: Path, n_ranks: int) -> None:
+    """Have ``n_ranks`` train, and wait for their end."""
+    from yt8m_spark.deep.launch import launch, task_gpus
+
+    config = task.config
+    launch(
+        spark,
+        str(root / "training.json"),
+        n_processes=n_ranks,
+        mode=config.launch,
+        use_gpu=config.device == "cuda" or (config.device == "auto" and task_gpus(spark) > 0),
+        resume=task.resume,
+    )
+
+
+def _device_used(spark: SparkSession, config: NetworkConfig, n_gpus: int, n_ranks: int) -> str:
+    """Where ranks will compute: on GPUs if each has one, as `deep.ranks` decides."""
+    from yt8m_spark.deep.launch import task_gpus
+
+    if config.launch == "spark":
+        return "cuda" if config.device != "cpu" and task_gpus(spark) > 0 else "cpu"
+    return "cuda" if n_gpus >= n_ranks else "cpu"
+
+
+def _log_used(tracked: TrackedRun, training: Training, n_ranks: int, device: str) -> None:
+    """Log what was used where the options, which are logged too, leave it open."""
+    used = {
+        "used_n_processes": n_ranks,
+        "used_threads": training.n_threads,
+        "used_n_frames": training.feed.n_frames,
+        "used_device": device,
+    }
+    tracked.log_params({name: str(value) for name, value in used.items()})
 
 
 def _check_device(config: NetworkConfig) -> int:
@@ -156,7 +196,7 @@ def _count_ranks(config: NetworkConfig, n_gpus: int, n_shards: int) -> int:
     return next(n for n in range(most, 0, -1) if config.batch_size % n == 0)
 
 
-def _training(task: NetworkTask, data: NetworkData, root: Path) -> Training:
+def _training(task: NetworkTask, data: NetworkData, root: Path, n_ranks: int) -> Training:
     """All that the ranks need to know."""
     from yt8m_spark.deep.feed import FeedOptions
     from yt8m_spark.deep.networks import NetworkOptions
@@ -187,7 +227,8 @@ def _training(task: NetworkTask, data: NetworkData, root: Path) -> Training:
             seed=config.seed,
             shuffle_videos=config.shuffle_videos,
             n_readers=config.n_readers,
-            without_frames=config.without_frames,
+            # Those that are not to be skipped were refused when they were counted.
+            without_frames="skip" if data.n_without_frames else config.without_frames,
         ),
         index=str(root / INDEX),
         entities=str(root / ENTITIES),
@@ -204,7 +245,7 @@ def _training(task: NetworkTask, data: NetworkData, root: Path) -> Training:
         precision=config.precision,
         compile=config.compile,
         device=config.device,
-        n_threads=config.threads,
+        n_threads=config.threads_of(n_ranks),
         seed=config.seed,
         checkpoint_seconds=config.checkpoint_seconds,
         keep_checkpoints=config.keep_checkpoints,
@@ -213,9 +254,14 @@ def _training(task: NetworkTask, data: NetworkData, root: Path) -> Training:
     )
 
 
-def _validator(spark: SparkSession, source: str, root: Path) -> Validate:
-    """What evaluates a model on the videos of ``source``; refuses a source without frames now."""
-    read_input(spark, source, level="frame")
+def _validator(spark: SparkSession, source: str, root: Path, widths: Mapping[str, int]) -> Validate:
+    """What evaluates a model on the videos of ``source``; refuses other frames than it sees now."""
+    frames = read_input(spark, source, level="frame")
+    found = frame_widths(frames, [name for name in widths if name in frames.columns])
+    if found != widths:
+        raise InputError(
+            "frames are not those that are learned from", where=source, expected=widths, found=found
+        )
     total = count_videos(spark, source)
 
     def validate(model: str) -> Mapping[str, float]:

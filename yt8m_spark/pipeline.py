@@ -20,10 +20,10 @@ from pyspark.sql import DataFrame, SparkSession
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.core.whitening_options import WhiteningOptions
-from yt8m_spark.deep_config import NetworkConfig
 from yt8m_spark.errors import InputError
 from yt8m_spark.evaluation_report import EvaluationReport, save_evaluation
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
+from yt8m_spark.network_config import NetworkConfig
 from yt8m_spark.network_training import NetworkTask, TrainedNetwork, train_network
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import FRAMES, Recipe

@@ -43,6 +43,7 @@ __all__ = [
 Ints = NDArray[np.int64]
 
 WEIGHTS = "weights.safetensors"  # of a network
+_COUNTS, _MOST = ("n_entities", "n_experts", "n_features"), 2**31 - 1  # and none is more
 
 
 def read_description(folder: str) -> dict[str, Any]:
@@ -51,13 +52,17 @@ def read_description(folder: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If ``folder`` holds no model.
+        If ``folder`` holds no model, or a count of its description is none.
     """
-    described = load_json(Path(folder) / "model.json")
-    missing = {"loss", "n_entities", "n_experts", "n_features"} - described.keys()
+    described, where = load_json(Path(folder) / "model.json"), str(Path(folder) / "model.json")
+    missing = {"loss", *_COUNTS} - described.keys()
     if missing:
-        where = str(Path(folder) / "model.json")
         raise InputError("not a model's description", where=where, expected=sorted(missing))
+    for name in _COUNTS:
+        count = described[name]
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST:
+            expected = f"a number from 1 to {_MOST}"
+            raise InputError(f"wrong {name}", where=where, expected=expected, found=repr(count))
     return described
 
 

@@ -1,6 +1,8 @@
 """Checkpoints as files. That a training goes on from them to the bit: test_fit."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from yt8m_spark.deep.checkpoints import (
     load_checkpoint,
     newest_whole,
     remove_later,
+    remove_models_after,
     save_checkpoint,
 )
 from yt8m_spark.deep.learner import LearnerState
@@ -50,7 +53,7 @@ def test_only_the_newest_stay(tmp_path):
     [
         lambda path: (path / "state.json").unlink(),
         lambda path: (path / "state.json").write_text('{"place": {"epoch"'),
-        lambda path: (path / "state.json").write_text("{}"),
+        lambda path: (path / "state.json").write_bytes(bytes(9)),
         lambda path: (path / "optimizer.safetensors").unlink(),
         lambda path: (path / "weights.safetensors").write_bytes(b""),
         lambda path: cut(path / "weights.safetensors"),
@@ -81,15 +84,70 @@ def test_what_is_later_goes_so_that_it_pushes_out_no_whole_one(tmp_path):
     (tmp_path / ".00000006.17.tmp").mkdir()
     remove_later(tmp_path, tmp_path / "00000003")
     save(tmp_path, 4, n_kept=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000003", "00000004"]
-    remove_later(tmp_path, None)
-    assert not list(tmp_path.iterdir())
+    torn = [".torn-00000004", ".torn-00000005"]
+    kept = ["00000003", "00000004"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == torn + kept
+    remove_later(tmp_path, tmp_path / "00000003")  # a second one of that number
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*torn, "00000003"]
 
 
-def test_where_there_is_no_whole_checkpoint_there_is_none(tmp_path):
+def test_where_no_checkpoint_is_whole_nothing_begins_anew(tmp_path):
     assert newest_whole(tmp_path / "nothing") is None
-    flip(save(tmp_path, 4) / "weights.safetensors")
+    (tmp_path / "00000009").write_text("a file")
+    (tmp_path / "\u00b2").mkdir()  # a digit to Python, but no number
     assert newest_whole(tmp_path) is None
+    flip(save(tmp_path, 4) / "weights.safetensors")
+    with pytest.raises(InputError, match=r"no checkpoint is whole.*--overwrite"):
+        newest_whole(tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_read_just_now_is_not_passed_over(tmp_path, monkeypatch):
+    save(tmp_path, 3)
+    newest, opened = save(tmp_path, 4), Path.open
+
+    def stale(path, *arguments, **options):
+        if path == newest / "optimizer.safetensors":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return opened(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", stale)
+        with pytest.raises(OSError, match="Stale"):
+            newest_whole(tmp_path)
+    assert newest_whole(tmp_path) == newest
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"place": {"pass": 1}}, "unknown format"),
+        ({"digests": {"weights.npz": "00"}}, "unknown format"),
+        ({"place": {"epoch": "1"}}, "wrong epoch.*expected a count, found 1"),
+        ({"place": {"step": True}}, "wrong step"),
+        ({"place": {"n_videos": -1}}, "wrong n_videos"),
+        ({"place": {"loss_sum": None}}, "wrong loss_sum.*a number"),
+    ],
+)
+def test_a_checkpoint_of_an_unknown_format_is_refused_not_passed_over(tmp_path, changes, told):
+    save(tmp_path, 3)
+    path = save(tmp_path, 4) / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=told):
+        newest_whole(tmp_path)
+
+
+def test_no_tensors_are_made_to_find_the_newest(tmp_path, monkeypatch):
+    newest = save(tmp_path, 4)
+    monkeypatch.delattr("yt8m_spark.deep.checkpoints.load_file")
+    assert newest_whole(tmp_path) == newest
+
+
+def test_models_of_later_passes_go(tmp_path):
+    for name in ("00001", "00002", "00003", ".00003.old/kept"):
+        (tmp_path / name).mkdir(parents=True)
+    remove_models_after(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00001", "00002"]
+    remove_models_after(tmp_path / "nothing", 0)
 
 
 def test_a_checkpoint_of_another_training_is_refused_by_what_differs(tmp_path):

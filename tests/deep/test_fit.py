@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from yt8m_spark.deep import fit
 from yt8m_spark.deep.checkpoints import list_checkpoints
 from yt8m_spark.deep.model_files import load_network
+from yt8m_spark.deep.ranks import alone_in
 from yt8m_spark.errors import InputError
 
 N_STEPS = -(-N_VIDEOS // BATCH)  # of an epoch: 4, the last one of 5 videos
@@ -134,7 +135,27 @@ def test_a_training_goes_on_from_the_checkpoint_before_a_torn_one(tmp_path, monk
     fit.train(training, resume=True)
     assert outcome(stopped) == outcome(straight)
     kept = sorted(path.name for path in newest.parent.iterdir())
-    assert kept == ["00000006", "00000007", "00000008"]
+    assert kept == [".torn-00000006", "00000006", "00000007", "00000008"]
+
+
+def test_models_that_will_be_trained_again_go_at_once(tmp_path, monkeypatch):
+    training = make_training(tmp_path)
+    fit.train(training)
+    for path in list_checkpoints(tmp_path / "checkpoints")[:1]:
+        (path / "weights.safetensors").write_bytes(b"torn")
+    stop_before(monkeypatch, 7, training, resume=True)
+    assert [path.name for path in (tmp_path / "epochs").iterdir()] == ["00001"]
+
+
+def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("yt8m_spark.deep.ranks._LOCK_SECONDS", 0.0)
+    training = make_training(tmp_path)
+    with (
+        alone_in(tmp_path),
+        pytest.raises(InputError, match=f"another training is running in {tmp_path}"),
+    ):
+        fit.train(training, resume=True)
+    fit.train(training, resume=True)
 
 
 def test_a_model_that_could_not_be_written_is_written_later(tmp_path, monkeypatch):
@@ -210,9 +231,18 @@ def test_weights_that_are_no_numbers_are_not_kept_though_the_loss_was_good(tmp_p
         return loss
 
     monkeypatch.setattr(fit.Learner, "step", ruin)
-    with pytest.raises(InputError, match="a weight is no number in epoch 2, batch 1"):
+    with pytest.raises(InputError, match=r"is no number in epoch 2, batch 1"):
         fit.train(make_training(tmp_path))
     assert list_checkpoints(tmp_path / "checkpoints")[0].name == "00000004"
+
+
+def test_a_training_that_flies_apart_stops_before_its_statistics_are_no_numbers(tmp_path):
+    # The weights stay finite at this rate, and so does the loss: the variances overflow.
+    with pytest.raises(InputError, match="a weight or a statistic is no number"):
+        fit.train(make_training(tmp_path, network="dbof", learning_rate=1e12))
+    for path in list_checkpoints(tmp_path / "checkpoints"):
+        held = load_file(path / "weights.safetensors")
+        assert all(torch.isfinite(value).all() for value in held.values())
 
 
 def test_a_first_loss_that_is_no_number_leaves_no_checkpoint(tmp_path, monkeypatch):

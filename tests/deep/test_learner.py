@@ -115,6 +115,17 @@ def test_a_weight_that_is_no_number_is_found(tmp_path):
     assert not learner.is_finite()
 
 
+@pytest.mark.parametrize("part", ["weights", "average", "optimizer"])
+def test_what_is_no_number_beside_the_weights_is_found(tmp_path, part):
+    learner = make_learner(make_training(tmp_path, network="dbof", ema=0.9))
+    tensors = getattr(learner.state(), part)
+    names = {"weights": "running_variance", "average": "running_variance", "optimizer": "sum"}
+    held = next(value for name, value in tensors.items() if name.endswith(names[part]))
+    assert learner.is_finite()
+    held.view(-1)[-1] = float("inf")
+    assert not learner.is_finite()
+
+
 def test_bf16_products_change_the_loss_little_and_leave_weights_float32(tmp_path):
     training = make_training(tmp_path, network="dbof")
     (batch,) = make_batches(training, 1)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from deep_networks import batch_of, small_network
 from safetensors.torch import load_file, save_file
+from shard_files import flip
 
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.deep.model_files import load_network, save_network
@@ -157,3 +158,15 @@ def test_entities_of_another_model_are_refused(saved):
     path.unlink()
     with pytest.raises(InputError, match="no entities"):
         load_network(str(saved[0]))
+
+
+def test_one_changed_byte_of_the_weights_is_noticed_where_the_model_tells_their_digest(saved):
+    folder, _ = saved
+    path = folder / "weights.safetensors"
+    flip(path, path.stat().st_size - 4)  # the lowest bits of a weight: it stays a number
+    with pytest.raises(InputError, match=r"weights are damaged in .*weights\.safetensors"):
+        load_network(str(folder))
+    described = json.loads((folder / "model.json").read_text())
+    del described["weights_digest"]
+    (folder / "model.json").write_text(json.dumps(described))
+    load_network(str(folder))

@@ -114,6 +114,7 @@ def test_options_come_back_from_sorted_json_with_their_lists_in_order():
         ({"pooling": "sum"}, "no such pooling"),
         ({"n_cells": 0}, "n_cells of a network, expected 1 or more, found 0"),
         ({"n_units": 8.5}, "n_units"),
+        ({"n_hidden": 2**31}, "n_hidden of a network, expected 2147483647 at most"),
         ({"widths": {}}, "without feature lists"),
         ({"widths": {"rgb": 0}}, "width of 'rgb'"),
     ],

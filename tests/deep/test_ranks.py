@@ -1,9 +1,12 @@
 """What the environment says of the ranks. Groups of two processes: test_fit and test_worker."""
 
+import fcntl
+import os
+
 import pytest
 import torch
 
-from yt8m_spark.deep.ranks import joined_ranks
+from yt8m_spark.deep.ranks import alone_in, joined_ranks
 from yt8m_spark.errors import InputError
 
 
@@ -57,3 +60,32 @@ def test_more_ranks_than_gpus_go_to_the_cpu_together_if_they_may(monkeypatch):
 def test_a_rank_takes_the_gpu_that_is_there():
     with joined_ranks("auto") as ranks:
         assert ranks.device == torch.device("cuda", 0)
+
+
+def test_a_reader_that_has_not_ended_yet_does_not_hold_the_lock_of_a_training(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("yt8m_spark.deep.ranks._LOCK_SECONDS", 0.0)
+    flock, copies = fcntl.flock, []
+
+    def keep(descriptor, operation):
+        copies.append(os.dup(descriptor))  # as a forked process has
+        flock(descriptor, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", keep)
+        with alone_in(tmp_path), pytest.raises(InputError, match="running"), alone_in(tmp_path):
+            pass
+    with alone_in(tmp_path):
+        pass
+    for copy in copies:
+        os.close(copy)
+
+
+def test_a_file_system_without_locks_is_passed_over(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with alone_in(tmp_path), alone_in(tmp_path):
+        pass

@@ -84,6 +84,32 @@ def test_a_list_that_a_record_lacks_leaves_it_without_frames(tmp_path):
     assert [len(codes) for codes in found.lists] == [len(video.features["rgb"]), 0]
 
 
+@pytest.mark.parametrize("slices", [[(0, 4)], [(0, 2), (2, 4)]])
+def test_rows_of_corrupt_records_are_videos_without_frames_and_labels(tmp_path, slices):
+    videos = make_videos(4)
+    rows = frames_table(videos).to_pylist()
+    # The one as a conversion writes it; the other with leftovers, which are not to be believed.
+    rows[1] = {"_corrupt_record": "a.tfrecord, record 1"}
+    rows[3] |= {"_corrupt_record": "a.tfrecord, record 3"}
+    schema = frames_table(videos).schema.append(pa.field("_corrupt_record", pa.string()))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "a.parquet")
+    unit = Unit(str(tmp_path / "a.parquet"), 0, 4)
+    found = [video for start, stop in slices for video in read(unit, start=start, stop=stop)]
+    assert [video.n_frames for video in found] == [
+        len(frames_of(videos[0])), 0, len(frames_of(videos[2])), 0
+    ]  # fmt: skip
+    assert [video.labels.tolist() for video in found] == [[0], [], [2], []]
+    np.testing.assert_array_equal(found[2].lists[0], videos[2].features["rgb"])
+
+
+def test_a_null_id_in_a_table_that_tells_of_no_corrupt_records_is_refused(tmp_path):
+    table = frames_table(make_videos(2))
+    ids = pa.array(["a", None], pa.string())
+    pq.write_table(table.set_column(0, "video_id", ids), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"null video_id.*row group 0"):
+        read(Unit(str(tmp_path / "a.parquet"), 0, 2), stop=2)
+
+
 def test_nulls_of_a_table_are_no_frames_and_no_labels(tmp_path):
     table = frames_table(make_videos(3))
     rows = [row | {"labels": None, "rgb": None} if i == 1 else row

@@ -1,19 +1,26 @@
 """The program of a rank, and trainings on shards. How a launcher starts it: test_launch."""
 
 import dataclasses
+import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from deep_trainings import N_ENTITIES, WIDTHS, make_training, start_ranks
+from safetensors import SafetensorError
 from shard_files import make_frames, write
 
 from yt8m_spark.deep import fit, step_log, worker
 from yt8m_spark.deep.checkpoints import list_checkpoints
 from yt8m_spark.deep.model_files import load_network
 from yt8m_spark.deep.shard_index import index_shards, save_index
+from yt8m_spark.errors import InputError
 
 N_VIDEOS = 23
 
@@ -108,6 +115,103 @@ def test_an_error_of_one_rank_ends_both_and_is_told_apart(training):
         "rank-1.json": "peer",
     }
     assert "\n" not in told["rank-0.json"]["message"]
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EFBIG"])
+def test_a_disk_that_takes_nothing_is_input_at_fault(tmp_path, monkeypatch, number):
+    error = OSError(getattr(errno, number), "no", "here")
+    assert fail_with(monkeypatch, tmp_path, error) == 2
+    told = json.loads((tmp_path / "errors/rank-0.json").read_text())
+    assert told == {"kind": "input", "message": f"cannot write or read: {error}"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SafetensorError("Error: No space left on device (os error 28)"), 2),
+        (SafetensorError("Error: File too large (os error 27)"), 2),
+        (SafetensorError("InvalidHeader"), 1),
+        (ValueError("No space left"), 1),
+        (OSError(errno.ESTALE, "Stale file handle"), 1),
+    ],
+)
+def test_safetensors_words_for_a_full_disk_count_alone(tmp_path, monkeypatch, error, status):
+    assert fail_with(monkeypatch, tmp_path, error) == status
+
+
+def fail_with(monkeypatch, folder, error):
+    def fail(_path, *, resume):
+        raise error
+
+    monkeypatch.setattr(worker, "_train", fail)
+    (folder / "training.json").write_text("{}")
+    return worker.main([str(folder / "training.json")])
+
+
+def test_an_end_that_cannot_be_written_comes_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "errors").write_text("a file")
+    assert fail_with(monkeypatch, tmp_path, InputError("no")) == 1
+
+
+def test_no_folder_is_made_for_a_training_that_is_not_there(tmp_path, capsys):
+    assert worker.main([str(tmp_path / "nothing/training.json")]) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+CHAIN = """
+import subprocess, sys, time
+programs = sys.argv[1:]
+if programs:
+    subprocess.Popen([sys.executable, *programs])
+    time.sleep(60)
+else:
+    from yt8m_spark.deep import worker
+    worker._end_with_launcher()
+    open(__file__ + ".ready", "w").write(str(worker.os.getpid()))
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux kills orphans")
+@pytest.mark.parametrize("killed", ["wrapper", "torchrun"])
+def test_a_rank_does_not_outlive_its_launcher(tmp_path, killed):
+    names = ["torch_run_process_wrapper.py", "torchrun.py", "rank.py"]
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.write_text(CHAIN)
+    environment = {**os.environ, "RANK": "0", "PYTHONPATH": str(Path(worker.__file__).parents[2])}
+    wrapper = subprocess.Popen([sys.executable, *map(str, files)], env=environment)
+    ready = tmp_path / "rank.py.ready"
+    wait_for(lambda: ready.exists() and ready.read_text())
+    rank = int(ready.read_text())
+    torchrun = worker._parent_of(rank)
+    assert worker._parent_of(torchrun) == wrapper.pid
+    os.kill(wrapper.pid if killed == "wrapper" else torchrun, signal.SIGKILL)
+    wait_for(lambda: not is_running(rank))
+    wait_for(lambda: not is_running(torchrun))
+    wrapper.kill()
+    wrapper.wait()
+
+
+def wait_for(condition):
+    last = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < last
+        time.sleep(0.05)
+
+
+def is_running(process):
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_help_is_the_usage(capsys):
+    assert worker.main(["--help"]) == 0
+    assert "usage: worker.py TRAINING.json" in capsys.readouterr().out
 
 
 def test_a_wrong_command_line_is_refused(capsys):

@@ -3,25 +3,26 @@
     <folder>/00001200/  weights.safetensors  optimizer.safetensors  average.safetensors  state.json
 
 state.json holds the place, what the checkpoint belongs to, and a digest of each of the files: one
-that lost its end to a crash is passed over.
+that lost its end to a crash is passed over, and kept as .torn-00001200.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load_file, save_file
 
-from yt8m_spark.artifacts import load_json, save_json, staged_output
+from yt8m_spark.artifacts import save_json, staged_output
 from yt8m_spark.deep.learner import LearnerState
 from yt8m_spark.errors import InputError
 
@@ -31,10 +32,16 @@ __all__ = [
     "load_checkpoint",
     "newest_whole",
     "remove_later",
+    "remove_models_after",
     "save_checkpoint",
 ]
 
 _STATE = "state.json"
+_FILES = tuple(f"{name}.safetensors" for name in LearnerState._fields)
+
+
+class _TornError(InputError):
+    """A checkpoint that is damaged: it will be no better at the next try."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,34 +55,77 @@ class Place:
     loss_sum: float = 0.0  # of those videos' losses
 
 
+class _Described(NamedTuple):
+    """What state.json holds."""
+
+    place: Place
+    digests: dict[str, str]  # by file
+    belongs_to: dict[str, Any]
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints in ``folder``, the newest first; a half-written one has another name."""
-    named = [path for path in folder.glob("*") if path.name.isdigit()]
-    return sorted(named, key=lambda path: int(path.name), reverse=True)
+    return sorted(_numbered(folder), key=lambda path: int(path.name), reverse=True)
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are whole; those passed over are told on stderr."""
-    for path in list_checkpoints(folder):
+    """The newest checkpoint whose files are whole, None if there are no checkpoints.
+
+    Those passed over are told on stderr. The files are read, but no tensors are made of them.
+
+    Raises
+    ------
+    InputError
+        If there are checkpoints and none is whole, as to begin anew would throw away what may
+        be mended; or if one is of an unknown format, as that of a newer version.
+    OSError
+        If one cannot be read for another reason than that a file is missing: it may be whole.
+    """
+    held = list_checkpoints(folder)
+    for path in held:
         try:
-            _read(path)
-        except InputError as error:
+            described = _described(path)
+            for name, digest in described.digests.items():
+                _check_digest(path / name, digest)
+        except _TornError as error:
             print(f"checkpoint {path} is passed over: {error}", file=sys.stderr)
         else:
             return path
+    if held:
+        expected = "one at least, or --overwrite to start anew"
+        raise InputError("no checkpoint is whole", where=str(folder), expected=expected)
     return None
 
 
 def remove_later(folder: Path, newest: Path | None) -> None:
-    """Remove what is later than ``newest``, and what was being written when a process was killed.
+    """Put away what is later than ``newest``, and remove what a killed process was writing.
 
-    A torn checkpoint that stayed would count among the newest ones, and push out whole ones.
+    A torn checkpoint that stayed would count among the newest ones, and push out whole ones. It
+    loses its name only, to ``.torn-<number>``.
     """
     for path in list_checkpoints(folder):
         if newest is None or int(path.name) > int(newest.name):
-            shutil.rmtree(path)
+            hidden = path.with_name(f".torn-{path.name}")
+            shutil.rmtree(hidden, ignore_errors=True)
+            path.rename(hidden)
     for path in folder.glob(".*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if not path.name.startswith(".torn-"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_models_after(folder: Path, epoch: int) -> None:
+    """Remove the models in ``folder`` of passes after ``epoch``, which will be trained again."""
+    for path in _numbered(folder):
+        if int(path.name) > epoch:
+            # Nobody shall read one that is half there.
+            hidden = path.with_name(f".{path.name}.old")
+            shutil.rmtree(hidden, ignore_errors=True)
+            path.rename(hidden)
+            shutil.rmtree(hidden)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
 
 
 def save_checkpoint(
@@ -104,7 +154,7 @@ def save_checkpoint(
                 {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path
             )
             _flush(path)
-        digests = {path.name: _digest(path.read_bytes()) for path in written.iterdir()}
+        digests = {name: _digest(written / name) for name in _FILES}
         described = {"digests": digests, "belongs_to": dict(belongs_to)}
         save_json(written / _STATE, described | {"place": dataclasses.asdict(place)})
     for path in list_checkpoints(folder)[n_kept:]:
@@ -118,46 +168,73 @@ def load_checkpoint(path: Path, belongs_to: Mapping[str, Any]) -> tuple[Place, L
     Raises
     ------
     InputError
-        If it is damaged, or of another training: the line names what differs.
+        If it is damaged, of an unknown format, or of another training: the line names what
+        differs.
     """
-    place, before, state = _read(path)
+    described = _described(path)
+    before = described.belongs_to
     for name, value in belongs_to.items():
         if before.get(name) != value:
             where = f"checkpoint {path}"
             what = f"the checkpoint is of another training: {name} differs"
             raise InputError(what, where=where, expected=before.get(name), found=value)
-    return place, state
+    tensors = [_tensors(path / name, described.digests[name]) for name in _FILES]
+    return described.place, LearnerState(*tensors)
 
 
-def _read(path: Path) -> tuple[Place, dict[str, Any], LearnerState]:
-    described = load_json(path / _STATE)
+def _described(path: Path) -> _Described:
+    """What state.json says of the checkpoint at ``path``."""
+    where = str(path / _STATE)
     try:
-        digests, before = dict(described["digests"]), dict(described["belongs_to"])
-        place = Place(**described["place"])
+        told = json.loads((path / _STATE).read_bytes())
+    except FileNotFoundError:
+        raise _TornError("no such file", where=where) from None
+    except ValueError as error:  # its end is lost
+        raise _TornError("not a JSON file", where=where, found=error) from None
+    try:
+        place, digests = Place(**told["place"]), dict(told["digests"])
+        before = dict(told["belongs_to"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError("not a checkpoint", where=str(path / _STATE), found=error) from None
-    tensors = [
-        _tensors(path / f"{name}.safetensors", digests.get(f"{name}.safetensors"))
-        for name in LearnerState._fields
-    ]
-    return place, before, LearnerState(*tensors)
+        raise InputError("checkpoint of an unknown format", where=where, found=error) from None
+    if sorted(digests) != sorted(_FILES):
+        expected, found = f"digests of {', '.join(_FILES)}", ", ".join(map(str, digests))
+        raise InputError(
+            "checkpoint of an unknown format", where=where, expected=expected, found=found
+        )
+    _check_place(place, where)
+    return _Described(place, digests, before)
 
 
-def _tensors(path: Path, digest: str | None) -> dict[str, torch.Tensor]:
+def _check_place(place: Place, where: str) -> None:
+    for field in dataclasses.fields(place):
+        value = getattr(place, field.name)
+        counts = isinstance(field.default, int)
+        # Not isinstance: true and false are ints to Python.
+        if type(value) not in ((int,) if counts else (int, float)) or (counts and value < 0):
+            expected = "a count" if counts else "a number"
+            raise InputError(f"wrong {field.name}", where=where, expected=expected, found=value)
+
+
+def _check_digest(path: Path, digest: str) -> None:
     try:
-        held = path.read_bytes()
-    except OSError as error:
-        raise InputError("cannot read", where=str(path), found=error.strerror) from None
-    if _digest(held) != digest:
-        raise InputError("the file has changed since it was written", where=str(path))
+        found = _digest(path)
+    except FileNotFoundError:
+        raise _TornError("no such file", where=str(path)) from None
+    if found != digest:
+        raise _TornError("the file has changed since it was written", where=str(path))
+
+
+def _tensors(path: Path, digest: str) -> dict[str, torch.Tensor]:
+    _check_digest(path, digest)
     try:
-        return load(held)
+        return load_file(path)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError("not a safetensors file", where=str(path), found=error) from None
+        raise _TornError("not a safetensors file", where=str(path), found=error) from None
 
 
-def _digest(held: bytes) -> str:
-    return hashlib.blake2b(held, digest_size=16).hexdigest()
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _flush(path: Path) -> None:

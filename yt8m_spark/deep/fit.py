@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from yt8m_spark.deep.checkpoints import (
     load_checkpoint,
     newest_whole,
     remove_later,
+    remove_models_after,
     save_checkpoint,
 )
 from yt8m_spark.deep.feed import Feed
@@ -35,7 +37,7 @@ from yt8m_spark.deep.learner import Learner, LearnerState
 from yt8m_spark.deep.model_files import save_network
 from yt8m_spark.deep.networks import Network, build_network
 from yt8m_spark.deep.optimizers import learning_rate_at
-from yt8m_spark.deep.ranks import Ranks, add_over_ranks, joined_ranks
+from yt8m_spark.deep.ranks import Ranks, add_over_ranks, alone_in, joined_ranks
 from yt8m_spark.deep.shard_index import load_index
 from yt8m_spark.deep.step_log import LossError, StepLog
 from yt8m_spark.deep.training import Training
@@ -64,14 +66,16 @@ def train(training: Training, *, resume: bool = False) -> None:
         Go on from the newest whole checkpoint, if there is one; else begin. With as many ranks
         as before, on a CPU, the result is that of an undisturbed training, bit for bit. With
         another number of ranks, videos go to other ranks and steps than they would have: the
-        epoch goes on at the step before which as many videos were seen, to less than a step.
+        epoch goes on at the step before which as many videos were seen, to less than a step, and
+        may pass over the last few videos of the pass.
 
     Raises
     ------
     InputError
         If the loss is no longer a number (the line says at which batch, and what the last good
         checkpoint is; nothing later is saved), a checkpoint is of another training, there are
-        checkpoints and ``resume`` is not set, or the input or the device will not do.
+        checkpoints and ``resume`` is not set or none is whole, another training is running in the
+        folder, or the input or the device will not do.
 
     Notes
     -----
@@ -83,7 +87,10 @@ def train(training: Training, *, resume: bool = False) -> None:
     if not resume and list_checkpoints(folder / "checkpoints"):
         expected = "to resume it, or an empty folder"
         raise InputError("a stopped training is there", where=str(folder), expected=expected)
-    with joined_ranks(training.device) as ranks:
+    with (
+        joined_ranks(training.device) as ranks,
+        alone_in(folder) if ranks.leads else nullcontext(),
+    ):
         entities = _read_entities(training)
         index = load_index(training.index)
         feed = Feed(
@@ -139,7 +146,7 @@ class _Run:
         last = self._log.place
         if not self._learner.is_finite():
             step = replace(last, step=last.step - 1, global_step=last.global_step - 1)
-            raise self._stop(step, "a weight is no number")
+            raise self._stop(step, "a weight or a statistic is no number")
         if ends_epoch:
             last = self._log.end_epoch()
         self._save_checkpoint(last)
@@ -155,11 +162,14 @@ class _Run:
             remove_later(folder, newest)
             told[0] = -1 if newest is None else int(newest.name)
         number = int(add_over_ranks(told, self._ranks.size).item())
-        if number < 0:
-            return Place(), None
-        path = next(path for path in list_checkpoints(folder) if int(path.name) == number)
-        place, state = load_checkpoint(path, self._belongs_to)
-        return _fitted(place, self._feed.n_steps, self._training.feed.batch_size), state
+        place, state = Place(), None
+        if number >= 0:
+            path = next(path for path in list_checkpoints(folder) if int(path.name) == number)
+            place, state = load_checkpoint(path, self._belongs_to)
+            place = _fitted(place, self._feed.n_steps, self._training.feed.batch_size)
+        if self._ranks.leads:
+            remove_models_after(self._folder / "epochs", place.epoch)
+        return place, state
 
     def _save_checkpoint(self, place: Place) -> None:
         if self._ranks.leads:

@@ -34,6 +34,10 @@ _FAILED = re.compile(r"rank\s*:\s*(\d+).*?\n\s*exitcode\s*:\s*(-?\d+)")
 _REPORT = re.compile(r"[WE]\d{4} .*torch/distributed/elastic/")
 _TOLD = re.compile(r"rank-\d+: error: ")  # by the worker, of input at fault
 _GPUS = "spark.task.resource.gpu.amount"
+# PySpark's own words before those of the ranks: pages of paths and options.
+_COMMAND = re.compile(
+    r"Command \[[^\n]*?\] failed with return code (-?\d+)\.(?:[^\n]*? included below: )?"
+)
 
 
 class Progress(NamedTuple):
@@ -141,31 +145,38 @@ def launch(
     What ranks print goes to stderr. Spark runs a failed barrier stage again where its settings
     say so; the ranks then go on from their newest checkpoint.
     """
-    # Imported here: PySpark's torch module takes a second, and a cluster may lack what it imports.
-    from pyspark.ml.torch.distributor import TorchDistributor
-
     folder = Path(training_file).parent
     shutil.rmtree(folder / "errors", ignore_errors=True)
     on_spark = mode == "spark"
     if on_spark and use_gpu and task_gpus(spark) < 1:
         expected = f"{_GPUS} of 1, or --device cpu"
         raise InputError("the cluster has no GPU for a task", expected=expected)
-    flags = ["--resume"] if resume or on_spark else []
-    distributor = TorchDistributor(
-        num_processes=n_processes, local_mode=not on_spark, use_gpu=on_spark and use_gpu
-    )
-    distributor.logger.setLevel(logging.WARNING)
+    arguments = [training_file, *(["--resume"] if resume or on_spark else [])]
     relay = _Relay()
     try:
-        # From tasks, lines come to stderr by a thread of PySpark's.
-        errors = contextlib.redirect_stderr(relay) if on_spark else contextlib.nullcontext()
-        with contextlib.redirect_stdout(relay), errors:
-            distributor.run(str(_WORKER), training_file, *flags)
+        _run(arguments, relay, n_processes, on_spark=on_spark, use_gpu=on_spark and use_gpu)
     except Exception as error:
         raise _reason(folder, n_processes, f"{relay.report}\n{error}") from error
     # PySpark's wrapper of torchrun ends well however torchrun does.
     if not _is_complete(folder):
         raise _reason(folder, n_processes, relay.report)
+
+
+def _run(
+    arguments: list[str], relay: _Relay, n_processes: int, *, on_spark: bool, use_gpu: bool
+) -> None:
+    """Run the ranks; what they print goes through ``relay``."""
+    # Imported here: PySpark's torch module takes a second, and a cluster may lack what it imports.
+    from pyspark.ml.torch.distributor import TorchDistributor
+
+    distributor = TorchDistributor(
+        num_processes=n_processes, local_mode=not on_spark, use_gpu=use_gpu
+    )
+    distributor.logger.setLevel(logging.WARNING)
+    # From tasks, lines come to stderr by a thread of PySpark's.
+    errors = contextlib.redirect_stderr(relay) if on_spark else contextlib.nullcontext()
+    with contextlib.redirect_stdout(relay), errors:
+        distributor.run(str(_WORKER), *arguments)
 
 
 def progress_of(folder: str | Path) -> Progress | None:
@@ -209,7 +220,8 @@ def _reason(folder: Path, n_processes: int, report: str) -> Exception:
     if failures:
         rank, _, message = failures[0]
         return _died(folder, f"rank {rank} of {n_processes} failed: {message}")
-    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    told = _COMMAND.sub(lambda found: f"{_launcher_end(int(found.group(1)))}\n", report)
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     return _died(folder, f"the ranks could not be run: {lines[-1] if lines else 'no reason told'}")
 
 
@@ -224,13 +236,16 @@ def _failures(folder: Path) -> Iterator[_Failure]:
 def _died(folder: Path, what: str) -> RankError:
     progress = progress_of(folder)
     stood = "before the first step" if progress is None else _place(progress)
-    kept = any((folder / "checkpoints").glob("*/state.json"))
-    remedy = "go on with --resume" if kept else "there is no checkpoint yet: start again"
-    return RankError(f"{what} {stood}; {remedy}")
+    return RankError(f"{what} {stood}")
 
 
 def _place(progress: Progress) -> str:
     return f"in epoch {progress.epoch}, after step {progress.step} (loss {progress.loss:.4g})"
+
+
+def _launcher_end(status: int) -> str:
+    killed = f"was killed by {_name(-status)}"
+    return f"the launcher {killed if status < 0 else f'ended with status {status}'}"
 
 
 def _name(number: int) -> str:

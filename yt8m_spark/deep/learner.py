@@ -99,10 +99,15 @@ class Learner:
         return loss
 
     def is_finite(self) -> bool:
-        """Whether all weights are numbers; waits for the device."""
-        with torch.no_grad():
-            sums = torch.stack([p.sum() for p in self._weights])
-        return bool(torch.isfinite(sums).all())
+        """Whether all that was learned are numbers; waits for the device.
+
+        Not the weights alone: a loss that grows without bounds can reach the statistics of
+        BatchNorm or the optimizer's sums of squares first, and the weights stay finite.
+        """
+        held = [value for tensors in self.state() for value in tensors.values()]
+        good = [torch.isfinite(value.detach()).all() for value in held if value.is_floating_point()]
+        # AdamW counts its steps on the CPU.
+        return bool(torch.stack([each.to(self._ranks.device) for each in good]).all())
 
     def state(self) -> LearnerState:
         """All that was learned; the tensors themselves, no copies."""

@@ -7,6 +7,7 @@ weights.safetensors      the weights, float32, never pickled
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,8 +75,9 @@ def save_network(
     weights = {name: _plain(value) for name, value in network.state_dict().items()}
     with staged_output(folder) as staged:
         _write_entities(Path(staged) / "entities", entities, n_positives)
-        save_json(Path(staged) / _DESCRIPTION, held)
         save_file(weights, Path(staged) / _WEIGHTS)
+        held["weights_digest"] = _digest(Path(staged) / _WEIGHTS)
+        save_json(Path(staged) / _DESCRIPTION, held)
         # safetensors lets its owner alone read the file; tasks may be somebody else.
         (Path(staged) / _WEIGHTS).chmod((Path(staged) / _DESCRIPTION).stat().st_mode)
 
@@ -94,6 +96,7 @@ def load_network(folder: str, device: str = "cpu") -> LoadedNetwork:
         network = build_network(options)
     weights = _read_weights(folder, device)
     _check_weights(weights, network.state_dict(), folder)
+    _check_digest(folder)
     network.load_state_dict(weights, assign=True)
     for layer in network.modules():
         if isinstance(layer, nn.RNNBase):
@@ -135,6 +138,27 @@ def read_entities(folder: str, n_entities: int) -> Ints:
     entities: Ints = column.to_numpy().astype(np.int64)
     _check_entities(entities, n_entities, where)
     return entities
+
+
+def _check_digest(folder: str) -> None:
+    """Refuse a file of weights that is not as it was written; older models do not tell."""
+    path = Path(folder) / _WEIGHTS
+    told = load_json(Path(folder) / _DESCRIPTION).get("weights_digest")
+    if told is None:
+        return
+    found = _digest(path)
+    if found != told:
+        expected = f"blake2b {told}, as model.json tells"
+        raise InputError("weights are damaged", where=str(path), expected=expected, found=found)
+
+
+def _digest(path: Path) -> str:
+    """blake2b of a file, 16 bytes, in hexadecimal digits."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise InputError("weights cannot be read", where=str(path), found=error.strerror) from None
 
 
 def _read_weights(folder: str, device: str = "cpu") -> dict[str, Tensor]:

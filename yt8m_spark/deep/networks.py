@@ -17,6 +17,8 @@ __all__ = ["NETWORKS", "Network", "NetworkOptions", "build_network"]
 Network = DBoF | LSTM | MeanFrame
 NETWORKS = ("dbof", "lstm", "mean")
 
+_MOST = 2**31 - 1  # of each size: torch would tell of a larger one in a page
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
@@ -25,7 +27,7 @@ class NetworkOptions:
     Raises
     ------
     InputError
-        If a size is less than 1, or a name is not one of those that there are.
+        If a size is less than 1 or no 31-bit number, or a name is not one of those that there are.
     """
 
     network: str  # "dbof", "lstm" or "mean"
@@ -50,6 +52,8 @@ class NetworkOptions:
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise InputError(f"{name} of a network", expected="1 or more", found=size)
+            if size > _MOST:
+                raise InputError(f"{name} of a network", expected=f"{_MOST} at most", found=size)
         if not self.widths:
             raise InputError("a network without feature lists", expected="at least one")
 

@@ -6,10 +6,13 @@ TorchDistributor do); without them there is one process.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -17,10 +20,12 @@ import torch.distributed as dist
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["Ranks", "add_over_ranks", "joined_ranks"]
+__all__ = ["Ranks", "add_over_ranks", "alone_in", "joined_ranks"]
 
 # After this a rank that waits gives up. One whose process has ended is noticed at once.
 _TIMEOUT = timedelta(minutes=10)
+# Readers of a rank that was killed hold its lock until they notice, after 5 seconds at most.
+_LOCK_SECONDS = 10.0
 
 
 class Ranks(NamedTuple):
@@ -65,6 +70,41 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
         if on_gpu:
             torch.cuda.set_device(local)
         yield Ranks(rank, size, torch.device("cuda", local) if on_gpu else torch.device("cpu"))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold ``training.lock`` in ``folder`` while the body runs; for the first rank.
+
+    Raises
+    ------
+    InputError
+        If another training holds it, as the ranks of a launcher that was killed may: the two
+        would write over each other's checkpoints.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "training.lock").open("w") as file:
+        last = time.monotonic() + _LOCK_SECONDS
+        while not _locked(file.fileno()):
+            if time.monotonic() >= last:
+                raise InputError("another training is running", where=str(folder))
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                # Not by closing: readers that have not ended yet have the file open too.
+                fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 def add_over_ranks(values: torch.Tensor, size: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -25,6 +26,9 @@ __all__ = ["FrameKey", "Video", "choose_stretch", "choose_with_repeats", "read_v
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.uint8]
+
+# What a conversion in mode "permissive" tells of a record that it could not read, in its row.
+_CORRUPT = "_corrupt_record"
 
 
 class Video(NamedTuple):
@@ -63,7 +67,8 @@ def read_videos(unit: Unit, start: int, stop: int, widths: Mapping[str, int]) ->
     start, stop : int
         Of a TFRecord file the records before are passed over by their headers, or unzipped.
     widths : mapping of str to int
-        Feature lists and their widths D_i, in order. A list that a video lacks has no frames.
+        Feature lists and their widths D_i, in order. A list that a video lacks has no frames. The
+        row of a corrupt record in a table is a video "" without frames and labels.
 
     Raises
     ------
@@ -156,7 +161,8 @@ def _read_rows(unit: Unit, start: int, stop: int, widths: Mapping[str, int]) -> 
 def _row_group(path: str, row_group: int, names: tuple[str, ...]) -> pa.Table:
     """The columns that are read, of a row group.
 
-    The last one is kept: windows smaller than it follow one another.
+    The last one is kept: windows smaller than it follow one another. The rows of corrupt records
+    have the id "", no labels and no frames.
     """
     columns = ["video_id", "labels", *names]
     try:
@@ -165,7 +171,9 @@ def _row_group(path: str, row_group: int, names: tuple[str, ...]) -> pa.Table:
             if missing:
                 found = ", ".join(file.schema_arrow.names)
                 raise InputError(f"no column {missing[0]!r}", where=path, found=found)
-            table = file.read_row_group(row_group, columns=columns, use_threads=False)
+            told = [_CORRUPT] if _CORRUPT in file.schema_arrow.names else []
+            table = file.read_row_group(row_group, columns=columns + told, use_threads=False)
+        table = _without_corrupt(table) if told else table
         wanted = [pa.string(), pa.list_(pa.int64()), *(pa.binary() for _ in names)]
         fields = [pa.field(name, kind) for name, kind in zip(columns, wanted, strict=True)]
         return table.select(columns).cast(pa.schema(fields))
@@ -174,6 +182,20 @@ def _row_group(path: str, row_group: int, names: tuple[str, ...]) -> pa.Table:
             raise
         where = f"{path}, row group {row_group}"
         raise InputError("row group cannot be read", where=where, found=error) from None
+
+
+def _without_corrupt(table: pa.Table) -> pa.Table:
+    """``table`` with nothing in the rows of corrupt records: they stay, as they were counted."""
+    is_sound = pc.and_(pc.is_null(table[_CORRUPT]), pc.is_valid(table["video_id"]))
+    if pc.all(is_sound).as_py() is not False:
+        return table
+    # In place of each such row comes row n, which is added: all of it is null.
+    places = np.arange(len(table))
+    places[~is_sound.to_numpy()] = len(table)
+    nothing = pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
+    taken = pa.concat_tables([table, nothing]).take(places)
+    ids = pc.fill_null(taken["video_id"], "")
+    return taken.set_column(taken.schema.get_field_index("video_id"), "video_id", ids)
 
 
 def _videos_of_rows(

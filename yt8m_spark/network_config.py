@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -106,7 +107,11 @@ class NetworkConfig:
     seed: int = option("of first weights, of the order of videos and of frames", 0)
     shuffle_videos: int = option("videos that are shuffled together by a rank", 1024)
     n_readers: int = option("processes that read ahead for a rank; 0: itself", 1)
-    threads: int = option("CPU threads of a rank", 1)
+    threads: int | None = option(
+        "CPU threads of a rank (default: the cores of this machine, shared by its ranks; 1 in a "
+        "task of Spark)",
+        None,
+    )
     checkpoint_seconds: float = option("a stopped training loses at most so much work", 300.0)
     keep_checkpoints: int = option("newest checkpoints, and models of passes, that are kept", 2)
     choose: Literal["best", "last"] = option(
@@ -121,7 +126,7 @@ class NetworkConfig:
         """Refuse values out of range."""
         for name in (
             *("epochs", "batch_size", "units", "hidden", "layers", "cells", "horizon"),
-            *("n_experts", "shuffle_videos", "threads", "keep_checkpoints"),
+            *("n_experts", "shuffle_videos", "keep_checkpoints"),
         ):
             self._check(name, 1)
         for name in ("weight_decay", "clip", "warmup_steps", "ema", "micro_batch", "seed"):
@@ -135,6 +140,8 @@ class NetworkConfig:
                     f"batch_size must be a multiple of n_processes ({self.n_processes}), "
                     f"got {self.batch_size}"
                 )
+        if self.threads is not None:
+            self._check("threads", 1)
         if self.n_frames is not None:
             self._check("n_frames", 0)
         if not self.learning_rate > 0:
@@ -159,6 +166,36 @@ class NetworkConfig:
         if network == "mean" and n_frames:
             sampling = "random"
         return sampling, n_frames
+
+    def check_normalized(self, network: str, n_ranks: int, trainable: str = "all") -> None:
+        """Refuse steps in which ``network``, on ``n_ranks``, has one video to normalize.
+
+        Raises
+        ------
+        InputError
+            If batch normalization would subtract each video from itself: nothing is learned.
+        """
+        if network != "dbof" or trainable == "output":  # which keeps the running moments
+            return
+        of_rank = self.batch_size // n_ranks
+        of_rank = min(self.micro_batch or of_rank, of_rank)
+        if of_rank * n_ranks < 2:
+            raise InputError(
+                "too few videos are normalized together, over all ranks",
+                expected="2 or more: a larger --batch-size or --micro-batch",
+                found=of_rank * n_ranks,
+            )
+
+    def threads_of(self, n_ranks: int) -> int:
+        """CPU threads of each of ``n_ranks``: as asked for, or its share of this machine's cores.
+
+        A task of Spark has one core, whose number Spark alone knows.
+        """
+        if self.threads is not None:
+            return self.threads
+        if self.launch == "spark":
+            return 1
+        return max(1, len(os.sched_getaffinity(0)) // n_ranks)
 
     def _check(self, name: str, least: int) -> None:
         value = getattr(self, name)

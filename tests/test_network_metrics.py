@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from yt8m_spark.deep_metrics import epoch_models, follow_network
 from yt8m_spark.errors import InputError
+from yt8m_spark.network_metrics import epoch_models, follow_network
 
 
 class Tracked:
@@ -28,7 +28,7 @@ class Tracked:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("yt8m_spark.deep_metrics._SECONDS", 0.02)
+    monkeypatch.setattr("yt8m_spark.network_metrics._SECONDS", 0.02)
 
 
 def log(work, *lines, torn=""):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from yt8m_spark.deep_config import NetworkConfig, load_networks, network_settings, source_stamp
 from yt8m_spark.errors import InputError
+from yt8m_spark.network_config import NetworkConfig, load_networks, network_settings, source_stamp
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -74,3 +74,45 @@ def test_a_stamp_is_of_all_files_that_a_pattern_names(tmp_path):
 def test_storage_that_is_not_mounted_is_refused():
     with pytest.raises(InputError, match="ranks cannot read this storage in s3://b/c"):
         source_stamp("s3://b/c")
+
+
+@pytest.mark.parametrize(
+    ("given", "n_ranks", "n_together"),
+    [
+        ({"batch_size": 1}, 1, 1),
+        ({"micro_batch": 1}, 1, 1),
+        ({"batch_size": 2, "micro_batch": 64}, 1, 2),
+        ({"micro_batch": 1}, 2, 2),
+        ({"batch_size": 2}, 2, 2),
+    ],
+)
+def test_dbof_needs_two_videos_to_normalize_over_all_ranks(given, n_ranks, n_together):
+    config = NetworkConfig(**given)
+    for network, trainable in [("lstm", "all"), ("mean", "all"), ("dbof", "output")]:
+        config.check_normalized(network, n_ranks, trainable)
+    if n_together > 1:
+        config.check_normalized("dbof", n_ranks)
+        return
+    with pytest.raises(InputError, match=r"normalized together.*2 or more.*found 1$"):
+        config.check_normalized("dbof", n_ranks)
+
+
+def test_ranks_share_the_cores_of_the_machine(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(5)))
+    usual = NetworkConfig()
+    assert [usual.threads_of(n) for n in (1, 2, 8)] == [5, 2, 1]
+    assert NetworkConfig(threads=3).threads_of(8) == 3
+    assert NetworkConfig(launch="spark").threads_of(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_processes": 5, "batch_size": 12}, r"a multiple of n_processes \(5\), got 12"),
+        ({"ema": 1.0}, "ema must be below 1"),
+        ({"threads": 0}, "threads must be at least 1"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**given)

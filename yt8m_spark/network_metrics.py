@@ -172,10 +172,17 @@ class _Follower:
             self._tracked.log_entry(metrics_entry(figures))
         last = self._followed.last
         if last:
-            bar.set_postfix_str(
-                f"loss {last['loss']:.4g}, {last['examples_per_second']:.0f} videos/s"
-            )
+            bar.set_postfix_str(self._told(last))
             bar.update(last["global_step"] - bar.n)
+
+    def _told(self, last: dict[str, Any]) -> str:
+        """What stands behind the bar."""
+        told = f"pass {last['epoch']}, loss {last['loss']:.4g}"
+        told += f", {last['examples_per_second']:.0f} videos/s"
+        if (best := self._followed.best_epoch) is not None:
+            figure = self._followed.validated[best][_BEST]
+            told += f", best mAP {100 * figure:.1f} % after pass {best}"
+        return told
 
     def _new_lines(self) -> list[dict[str, Any]]:
         """Lines of the log since the last look; one that is being written waits for the next."""
