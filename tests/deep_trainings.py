@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from yt8m_spark.deep import fit, step_log
+from yt8m_spark.deep import fit, step_log, worker
 from yt8m_spark.deep.checkpoints import list_checkpoints
 from yt8m_spark.deep.feed import Batch, FeedOptions
 from yt8m_spark.deep.networks import NetworkOptions
@@ -142,3 +142,4 @@ def main(arguments):
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    worker.end_now(0)  # as a rank ends

@@ -59,6 +59,7 @@ import os, sys
 import torch, torch.distributed as dist
 from safetensors.torch import save_file
 from deep_networks import batch_of, small_network
+from yt8m_spark.deep.worker import end_now
 
 folder, rank = sys.argv[1], int(os.environ["RANK"])
 torch.set_num_threads(1)
@@ -75,6 +76,7 @@ for pooling, counts in CASES:
     found |= dict(network.named_buffers())
     save_file(found | {"loss": loss.detach()[None]}, f"{folder}/{pooling}-{rank}.safetensors")
 dist.destroy_process_group()
+end_now(0)  # as a rank ends
 """
 
 

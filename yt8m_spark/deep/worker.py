@@ -31,7 +31,7 @@ if __name__ == "__main__":
 from yt8m_spark.artifacts import save_json
 from yt8m_spark.errors import InputError
 
-__all__ = ["main"]
+__all__ = ["end_now", "main"]
 
 _USAGE = "usage: worker.py TRAINING.json [--resume]"
 # What gloo, NCCL and the store say when the process at the other end has gone.
@@ -106,10 +106,11 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _end(status: int) -> None:
+def end_now(status: int) -> None:
     """End the process here and now.
 
-    Python's own end would wait for readers, and NCCL's for ranks that are gone.
+    Python's own end would wait for readers, and NCCL's for ranks that are gone; and gloo, now and
+    then, aborts a process in it that has done all its work.
     """
     with contextlib.suppress(OSError):
         sys.stderr.flush()
@@ -139,7 +140,7 @@ def _watch(launcher: int, wrapper: int) -> None:
             time.sleep(0.5)
         os.kill(launcher, signal.SIGTERM)
     time.sleep(5.0)  # torchrun ends its ranks in order, if it still can
-    _end(1)
+    end_now(1)
 
 
 def _parent_of(process: int) -> int:
@@ -158,4 +159,4 @@ if __name__ == "__main__":
         with contextlib.suppress(OSError):
             traceback.print_exc()
         exit_status = 1
-    _end(exit_status)
+    end_now(exit_status)
