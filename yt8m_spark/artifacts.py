@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from yt8m_spark.errors import InputError
 
 __all__ = [
     "check_output_free",
+    "file_digest",
     "file_in_place",
     "load_arrays",
     "load_json",
@@ -154,6 +156,12 @@ def _flush(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_digest(path: Path) -> str:
+    """blake2b of the bytes of a file: 16 bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

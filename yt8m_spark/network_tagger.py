@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from yt8m_spark.calibration import check_calibration, load_calibration
 from yt8m_spark.core.calibration import Calibration, apply_calibration
 from yt8m_spark.core.frame_sampling import FrameLists
-from yt8m_spark.core.scored import top_k
+from yt8m_spark.core.scored import best_of
 from yt8m_spark.errors import InputError
 from yt8m_spark.network_scorer import load_scored_network, score_network
-from yt8m_spark.tagger import TOP_K
+from yt8m_spark.tagger import top_k_of
 
 __all__ = ["NetworkTagger", "load_network_tagger"]
 
@@ -65,9 +65,7 @@ class NetworkTagger:
             If a column is missing, a value is no bytes or no whole number of frames, or ``top_k``
             is less than 1.
         """
-        k = int((params or {}).get("top_k", TOP_K))
-        if k < 1:
-            raise InputError("top_k is too small", expected="at least 1", found=k)
+        k = top_k_of(params)
         entities: list[list[int]] = []
         scores: list[list[float]] = []
         for start in range(0, len(model_input), _VIDEOS_AT_ONCE):
@@ -84,8 +82,8 @@ class NetworkTagger:
         scores = score_network(network, _frame_lists(table, self.features))
         if self._calibration is not None:
             scores = apply_calibration(self._calibration, scores)
-        columns = top_k(scores, k)
-        return network.entities[columns], np.take_along_axis(scores, columns, axis=1)
+        columns, best = best_of(scores, k)
+        return network.entities[columns], best
 
 
 def load_network_tagger(folder: str, *, calibration: str | None = None) -> NetworkTagger:

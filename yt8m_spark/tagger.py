@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from yt8m_spark.calibration import check_calibration, load_calibration
 from yt8m_spark.core.calibration import Calibration, apply_calibration
-from yt8m_spark.core.scored import top_k
+from yt8m_spark.core.scored import best_of
 from yt8m_spark.core.scoring import score_videos, top_k_videos
 from yt8m_spark.core.whitening import Whitening, apply_whitening, l2_normalize
 from yt8m_spark.errors import InputError
 from yt8m_spark.scorer import load_scorer, read_description
 from yt8m_spark.whitening_files import load_whitening
 
-__all__ = ["TOP_K", "EntityTagger", "load_tagger"]
+__all__ = ["TOP_K", "EntityTagger", "load_tagger", "top_k_of"]
 
 TOP_K = 20  # what GAP@20 pools of a video
 _VIDEOS_AT_ONCE = 512  # whose scores of all entities are held, where they are calibrated
@@ -79,9 +79,7 @@ class EntityTagger:
             or ``top_k`` is less than 1.
         """
         features, index = _matrix(model_input)
-        k = int((params or {}).get("top_k", TOP_K))
-        if k < 1:
-            raise InputError("top_k is too small", expected="at least 1", found=k)
+        k = top_k_of(params)
         if features.shape[1] != self.width:
             raise InputError(
                 "feature width is not the model's", expected=self.width, found=features.shape[1]
@@ -105,9 +103,23 @@ class EntityTagger:
         found = []
         for start in range(0, len(features), _VIDEOS_AT_ONCE):
             scores = score_videos(scorer, features[start : start + _VIDEOS_AT_ONCE])
-            found.append(_ranked(apply_calibration(self._calibration, scores), k))
+            found.append(best_of(apply_calibration(self._calibration, scores), k))
         columns, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return scorer.entities[columns], best
+
+
+def top_k_of(params: dict[str, Any] | None) -> int:
+    """Entities to keep for each video, as the parameters of a request tell.
+
+    Raises
+    ------
+    InputError
+        If it is less than 1.
+    """
+    k = int((params or {}).get("top_k", TOP_K))
+    if k < 1:
+        raise InputError("top_k is too small", expected="at least 1", found=k)
+    return k
 
 
 def load_tagger(
@@ -148,11 +160,6 @@ def _check_whitening(folder: str, whitening: str, found: str) -> None:
             expected=f"digest {str(expected)[:12]}",
             found=found[:12],
         )
-
-
-def _ranked(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    columns = top_k(scores, min(k, scores.shape[1]))
-    return columns, np.take_along_axis(scores, columns, axis=1)
 
 
 def _matrix(model_input: NDArray[Any] | pd.DataFrame) -> tuple[NDArray[Any], pd.Index | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from yt8m_spark.artifacts import check_output_free, load_json, save_json
 from yt8m_spark.errors import InputError
+from yt8m_spark.file_locks import try_lock
 from yt8m_spark.job import user_error
 
 __all__ = ["work_folder"]
@@ -66,12 +66,8 @@ def has_progress(work: Path) -> bool:
 def _alone(lock: Path, output: str) -> Iterator[None]:
     """Keep a second training to the same output out: the two would share their blocks."""
     with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError("another training to this output is running", where=output) from None
-        except OSError:  # a file system without locks
-            pass
+        if not try_lock(file):
+            raise InputError("another training to this output is running", where=output)
         try:
             yield
         finally:

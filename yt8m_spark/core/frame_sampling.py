@@ -19,7 +19,7 @@ from yt8m_spark.core.quantization import LEVELS
 from yt8m_spark.core.whitening import l2_normalize
 from yt8m_spark.errors import InputError
 
-__all__ = ["FrameLists", "FrameOptions", "choose_frames", "sample_videos"]
+__all__ = ["FrameLists", "FrameOptions", "choose_frames", "sample_videos", "video_number"]
 
 Ints = NDArray[np.int64]
 _NO_FRAMES = np.empty(0, np.int64)
@@ -108,9 +108,14 @@ def choose_frames(video_id: str, n_available: int, n_frames: int, seed: int) -> 
     """
     if n_available <= n_frames:
         return np.arange(n_available, dtype=np.int64)
-    digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
-    rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
+    rng = np.random.default_rng([seed, video_number(video_id)])
     return np.sort(rng.choice(n_available, n_frames, replace=False, shuffle=False))
+
+
+def video_number(video_id: str) -> int:
+    """A number of 64 bits that stands for a video in the seeds of its random choices."""
+    digest = hashlib.blake2b(video_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def sample_videos(

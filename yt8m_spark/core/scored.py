@@ -98,6 +98,12 @@ def top_k(scores: NDArray[np.floating], k: int) -> Ints:
     return best
 
 
+def best_of(scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """`top_k` columns of each row, and the scores that stand there: (B, min(k, E)) each."""
+    columns = top_k(scores, k)
+    return columns, np.take_along_axis(scores, columns, axis=1)
+
+
 def _top_columns(scores: Floats, k: int) -> Ints:
     n_rows, n_columns = scores.shape
     # Few scores reach a bound that k of them reach, and only those are sorted.

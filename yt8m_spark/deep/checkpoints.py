@@ -9,7 +9,6 @@ that lost its end to a crash is passed over, and kept as .torn-00001200.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from yt8m_spark.artifacts import save_json, staged_output
+from yt8m_spark.artifacts import file_digest, save_json, staged_output
 from yt8m_spark.deep.learner import LearnerState
 from yt8m_spark.errors import InputError
 
@@ -154,7 +153,7 @@ def save_checkpoint(
                 {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path
             )
             _flush(path)
-        digests = {name: _digest(written / name) for name in _FILES}
+        digests = {name: file_digest(written / name) for name in _FILES}
         described = {"digests": digests, "belongs_to": dict(belongs_to)}
         save_json(written / _STATE, described | {"place": dataclasses.asdict(place)})
     for path in list_checkpoints(folder)[n_kept:]:
@@ -217,7 +216,7 @@ def _check_place(place: Place, where: str) -> None:
 
 def _check_digest(path: Path, digest: str) -> None:
     try:
-        found = _digest(path)
+        found = file_digest(path)
     except FileNotFoundError:
         raise _TornError("no such file", where=str(path)) from None
     if found != digest:
@@ -230,11 +229,6 @@ def _tensors(path: Path, digest: str) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError) as error:
         raise _TornError("not a safetensors file", where=str(path), found=error) from None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -34,7 +34,7 @@ from yt8m_spark.deep.checkpoints import (
 )
 from yt8m_spark.deep.feed import Feed
 from yt8m_spark.deep.learner import Learner, LearnerState
-from yt8m_spark.deep.model_files import save_network
+from yt8m_spark.deep.model_files import check_entities, save_network
 from yt8m_spark.deep.networks import Network, build_network
 from yt8m_spark.deep.optimizers import learning_rate_at
 from yt8m_spark.deep.ranks import Ranks, add_over_ranks, alone_in, joined_ranks
@@ -237,15 +237,7 @@ def _read_entities(training: Training) -> _Entities:
     ids, n_positives = (
         table.column(c).to_numpy().astype(np.int64) for c in ("entity", "n_positives")
     )
-    n_entities = training.network.n_entities
-    if len(ids) != n_entities or (np.diff(ids) <= 0).any():
-        expected = f"{n_entities}, ascending"
-        raise InputError(
-            "entities are not those of the network",
-            where=training.entities,
-            expected=expected,
-            found=f"{len(ids)} rows",
-        )
+    check_entities(ids, training.network.n_entities, training.entities)
     return _Entities(ids, n_positives)
 
 

@@ -7,7 +7,6 @@ weights.safetensors      the weights, float32, never pickled
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,16 +20,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from yt8m_spark.artifacts import load_json, load_table, save_json, staged_output
+from yt8m_spark.artifacts import file_digest, load_json, load_table, save_json, staged_output
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.deep.networks import Network, NetworkOptions, build_network
 from yt8m_spark.errors import InputError
+from yt8m_spark.scorer import WEIGHTS
 
-__all__ = ["LoadedNetwork", "load_network", "read_entities", "read_options", "save_network"]
+__all__ = [
+    "LoadedNetwork",
+    "check_entities",
+    "load_network",
+    "read_entities",
+    "read_options",
+    "save_network",
+]
 
 Ints = NDArray[np.int64]
 
-_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_DESCRIPTION = "model.json"
 
 
 class LoadedNetwork(NamedTuple):
@@ -70,16 +77,16 @@ def save_network(
     InputError
         If ``entities`` are not ascending or not E, or ``frames`` are not those of ``options``.
     """
-    _check_entities(np.asarray(entities), options.n_entities, folder)
+    check_entities(np.asarray(entities), options.n_entities, folder)
     held = _describe(options, described, folder)
     weights = {name: _plain(value) for name, value in network.state_dict().items()}
     with staged_output(folder) as staged:
         _write_entities(Path(staged) / "entities", entities, n_positives)
-        save_file(weights, Path(staged) / _WEIGHTS)
-        held["weights_digest"] = _digest(Path(staged) / _WEIGHTS)
+        save_file(weights, Path(staged) / WEIGHTS)
+        held["weights_digest"] = file_digest(Path(staged) / WEIGHTS)
         save_json(Path(staged) / _DESCRIPTION, held)
         # safetensors lets its owner alone read the file; tasks may be somebody else.
-        (Path(staged) / _WEIGHTS).chmod((Path(staged) / _DESCRIPTION).stat().st_mode)
+        (Path(staged) / WEIGHTS).chmod((Path(staged) / _DESCRIPTION).stat().st_mode)
 
 
 def load_network(folder: str, device: str = "cpu") -> LoadedNetwork:
@@ -136,29 +143,23 @@ def read_entities(folder: str, n_entities: int) -> Ints:
     if column.null_count or not pa.types.is_integer(column.type):
         raise InputError("entities that are no numbers", where=where, found=column.type)
     entities: Ints = column.to_numpy().astype(np.int64)
-    _check_entities(entities, n_entities, where)
+    check_entities(entities, n_entities, where)
     return entities
 
 
 def _check_digest(folder: str) -> None:
     """Refuse a file of weights that is not as it was written; older models do not tell."""
-    path = Path(folder) / _WEIGHTS
+    path = Path(folder) / WEIGHTS
     told = load_json(Path(folder) / _DESCRIPTION).get("weights_digest")
     if told is None:
         return
-    found = _digest(path)
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise InputError("weights cannot be read", where=str(path), found=error.strerror) from None
     if found != told:
         expected = f"blake2b {told}, as model.json tells"
         raise InputError("weights are damaged", where=str(path), expected=expected, found=found)
-
-
-def _digest(path: Path) -> str:
-    """blake2b of a file, 16 bytes, in hexadecimal digits."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as error:
-        raise InputError("weights cannot be read", where=str(path), found=error.strerror) from None
 
 
 def _read_weights(folder: str, device: str = "cpu") -> dict[str, Tensor]:
@@ -169,7 +170,7 @@ def _read_weights(folder: str, device: str = "cpu") -> dict[str, Tensor]:
     InputError
         If the file is not there or is damaged.
     """
-    path = Path(folder) / _WEIGHTS
+    path = Path(folder) / WEIGHTS
     try:
         return load_file(path, device)
     except FileNotFoundError:
@@ -180,7 +181,7 @@ def _read_weights(folder: str, device: str = "cpu") -> dict[str, Tensor]:
 
 def _check_weights(found: dict[str, Tensor], expected: dict[str, Tensor], folder: str) -> None:
     """Refuse weights that are not those of the architecture, or not numbers."""
-    where = str(Path(folder) / _WEIGHTS)
+    where = str(Path(folder) / WEIGHTS)
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lack one of the network" if name in expected else "hold one of another network"
         raise InputError(f"weights {what}", where=where, found=name)
@@ -218,7 +219,8 @@ def _describe(options: NetworkOptions, described: Mapping[str, Any], folder: str
     }
 
 
-def _check_entities(entities: Ints, n_entities: int, where: str) -> None:
+def check_entities(entities: Ints, n_entities: int, where: str) -> None:
+    """Refuse entities that do not ascend, or are not one for each of ``n_entities`` outputs."""
     if entities.shape != (n_entities,) or (np.diff(entities) <= 0).any():
         raise InputError(
             "entities are not those of the network",

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.file_locks import try_lock
 
 __all__ = ["Ranks", "add_over_ranks", "alone_in", "joined_ranks"]
 
@@ -85,7 +86,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "training.lock").open("w") as file:
         last = time.monotonic() + _LOCK_SECONDS
-        while not _locked(file.fileno()):
+        while not try_lock(file):
             if time.monotonic() >= last:
                 raise InputError("another training is running", where=str(folder))
             time.sleep(0.1)
@@ -95,16 +96,6 @@ def alone_in(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 # Not by closing: readers that have not ended yet have the file open too.
                 fcntl.flock(file.fileno(), fcntl.LOCK_UN)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        pass
-    return True
 
 
 def add_over_ranks(values: torch.Tensor, size: int) -> torch.Tensor:

@@ -5,7 +5,6 @@ Axes: F frames, D features, L labels, N frames of a batch of rows.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from yt8m_spark.core.frame_sampling import video_number
 from yt8m_spark.deep.shard_index import NO_ROW_GROUP, Unit, offset_of_record
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.examples import FrameRecord, decode_frames
@@ -54,8 +54,7 @@ class FrameKey(NamedTuple):
 
     def rng(self) -> np.random.Generator:
         """The generator that chooses; to make one costs more than to use it."""
-        digest = hashlib.blake2b(self.video_id.encode(), digest_size=8).digest()
-        return np.random.default_rng([self.seed, self.epoch, int.from_bytes(digest, "little")])
+        return np.random.default_rng([self.seed, self.epoch, video_number(self.video_id)])
 
 
 def read_videos(unit: Unit, start: int, stop: int, widths: Mapping[str, int]) -> Iterator[Video]:

@@ -16,7 +16,7 @@ from yt8m_spark.calibration import load_calibration
 from yt8m_spark.core.calibration import Calibration, apply_calibration
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.core.frame_scoring import score_frames
-from yt8m_spark.core.scored import top_k
+from yt8m_spark.core.scored import best_of
 from yt8m_spark.core.scoring import Scorer, score_videos, top_k_videos
 from yt8m_spark.errors import InputError
 from yt8m_spark.network_scorer import ScoredNetwork, load_scored_network, score_network
@@ -171,6 +171,5 @@ class _Calibrated(NamedTuple):
 
 def _ranked(model: TaskModel, batch: pa.RecordBatch, k: int) -> tuple[Ints, Floats]:
     """The best of all scores."""
-    scores = model.scores(batch)
-    columns = top_k(scores, k)
-    return model.entities[columns], np.take_along_axis(scores, columns, axis=1)
+    columns, scores = best_of(model.scores(batch), k)
+    return model.entities[columns], scores
