@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+# Two files of tests at a time; each process has a Spark session of its own.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 # compat: found from every folder, even one that holds a clone of the package's own name.
 EDITABLE := --config-settings editable_mode=compat --editable
 # One BLAS thread a Spark task: two tasks on two cores must not fight over them.
@@ -27,13 +29,13 @@ demo: $(VENV)/.installed
 		--output $(DEMO)/explorer --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

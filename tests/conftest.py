@@ -24,6 +24,7 @@ def spark(tmp_path_factory):
 
     ensure_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.pop("SPARK_TESTING", None)  # for servers, see below; not for this session
     settings = PROJECT / "yt8m_spark" / "resources" / "log4j2.properties"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,3 +82,17 @@ def browser():
         chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+# What shows that tests of a file start a Spark Connect server.
+_ON_CONNECT = ".remote(", "networks_scenario", "evaluation_scenario", "ml_scenario"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def port_of_its_own(request):
+    """Let Connect servers choose a free port: two files are tested at a time (`make test`)."""
+    text = request.path.read_text(encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        if any(word in text for word in _ON_CONNECT):
+            patch.setenv("SPARK_TESTING", "1")
+        yield

@@ -57,7 +57,9 @@ def test_passes_are_mini_batches_one_after_the_other_and_a_short_last_one():
         for start in range(0, N, 8):
             stepper.step(x[start : start + 8], y[start : start + 8])
     trainer = BlockTrainer(initial_state(family, ENTITIES, D, options), family, options, n_videos=N)
-    assert_array_equal(run(trainer, x, y).state.final_weights(), state.final_weights())
+    # The trainer fills its products up to whole columns, which BLAS may sum in another order.
+    found = run(trainer, x, y).state.final_weights()
+    assert_allclose(found, state.final_weights(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 83, 500])
