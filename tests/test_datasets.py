@@ -119,6 +119,10 @@ def test_a_damaged_table_is_no_failure_here(tmp_path):
         ("predictions", "evaluate", "evaluation"),
         ("model", "evaluate", "model"),
         ("vocabulary", "train_entities", "vocabulary"),
+        ("input", "build_explorer", "evaluation"),
+        ("ratings", "evaluate_ratings", "evaluation"),
+        ("ratings", "build_vocabulary", "training"),
+        ("candidates", "build_dataset", "training"),
     ],
 )
 def test_what_data_are_for_follows_from_the_option_and_the_job(option, job, context):

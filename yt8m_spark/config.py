@@ -8,16 +8,17 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["describe_config", "load_config", "option"]
+__all__ = ["check_counts", "describe_config", "load_config", "option"]
 
 Config = TypeVar("Config")
 
+_LARGEST = 2**63 - 1  # of a long
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -59,6 +60,22 @@ def load_config(config_type: type[Config], argv: Sequence[str], *, job: str) -> 
         return config_type(**values)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def check_counts(config: Any, least: Mapping[str, int]) -> None:
+    """Refuse options that are below their ``least``, or above what Spark's numbers hold.
+
+    Raises
+    ------
+    ValueError
+        If one is; it names the option.
+    """
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if value < lowest:
+            raise ValueError(f"{name} must be at least {lowest}, got {value}")
+        if value > _LARGEST:
+            raise ValueError(f"{name} must be at most {_LARGEST}, got {value}")
 
 
 def describe_config(config: Any) -> dict[str, str]:

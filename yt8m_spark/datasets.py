@@ -32,7 +32,8 @@ _MOST_FOOTERS = 256  # files of a table whose rows are counted
 # Options of jobs that name data to judge by; what else is read as data is learned from.
 _TO_JUDGE = {"test", "validate", "truth", "predictions", "ratings"}
 # Jobs, by how their names start, all of whose data are.
-_JUDGES = ("evaluate", "predict", "write", "average", "compare", "build")
+_JUDGES = ("evaluate", "predict", "write", "average", "compare", "build_explorer")
+_MAKERS = ("build_vocabulary", "build_dataset")  # whose data, ratings too, are what others learn
 _NO_DATA = ("vocabulary", "model", "initial_model", "extends", "whitening", "calibration", "pca")
 
 
@@ -85,7 +86,7 @@ def describe_dataset(path: str, option: str, job: str) -> Described:
 def _context(option: str, job: str) -> str:
     if option in _NO_DATA:
         return option
-    judged = option in _TO_JUDGE or job.startswith(_JUDGES)
+    judged = job not in _MAKERS and (option in _TO_JUDGE or job.startswith(_JUDGES))
     return "evaluation" if judged else "training"
 
 

@@ -102,7 +102,12 @@ def _verticals(profile: Profile) -> Figure:
         right.set_xscale("log")
         right.set_xlim(left=0.8, right=3 * max(max(v.n_videos.values()) for v in verticals))
     if len(splits) > 1:
-        right.legend(frameon=False, loc="lower right")
+        figure.legend(
+            *right.get_legend_handles_labels(),
+            loc="outside upper right",
+            ncols=len(splits),
+            frameon=False,
+        )
     for axes in (left, right):
         axes.tick_params(axis="y", length=0)
     return figure
@@ -124,7 +129,7 @@ def _histogram(distributions: Mapping[str, Distribution], name: str) -> Figure:
             axes.stairs(shares, edges, color=colour, alpha=0.15, fill=True)
     axes.set(xlabel=name, ylabel="% of videos", ylim=(0, None))
     axes.grid(axis="y", color=RULE, linewidth=0.6)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper right", ncols=len(distributions), frameon=False)
     return figure
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import float_lists, ragged, ragged_lists, to_matrix
+from yt8m_spark.spark.arrow import float_lists, ragged, ragged_lists, to_matrix, typed_batch
 
 FLOATS = pa.list_(pa.float32())
 INTS = pa.list_(pa.int32())
@@ -95,3 +95,12 @@ def test_messages_are_one_line():
     with pytest.raises(InputError) as caught:
         to_matrix(pa.array([[1.0], None], FLOATS), "x")
     assert not re.search(r"\n", str(caught.value))
+
+
+def test_columns_of_either_kind_become_a_batch_of_the_wanted_types():
+    wanted = pa.schema([("n", pa.int32()), ("x", pa.float64())])
+    batch = typed_batch([pa.array([1, None]), np.array([1, 2], np.float32)], wanted)
+    assert batch.schema == wanted
+    assert batch.to_pylist() == [{"n": 1, "x": 1.0}, {"n": None, "x": 2.0}]
+    with pytest.raises(ValueError, match="longer"):
+        typed_batch([pa.array([1])], wanted)

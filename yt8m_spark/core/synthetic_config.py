@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from yt8m_spark.core.split_hash import SPLITS
+
 __all__ = ["MIN_FRAMES", "SPLITS", "Shard", "SyntheticConfig", "shards", "split_of"]
 
-SPLITS = ("train", "validate", "test")  # 70 / 20 / 10 of the videos, as in the paper
 MIN_FRAMES = 5  # top5 (Eq. 2) needs five
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["Vocabulary", "read_vocabulary", "write_vocabulary"]
+__all__ = [
+    "COLUMNS",
+    "Vocabulary",
+    "read_vocabulary",
+    "write_vocabulary",
+    "write_vocabulary_rows",
+]
 
 # Columns of the release's vocabulary.csv.
-_COLUMNS = (
+COLUMNS = (
     "Index",
     "TrainVideoCount",
     "KnowledgeGraphId",
@@ -87,16 +93,35 @@ def write_vocabulary(path: str, names: Mapping[int, str], video_counts: Mapping[
     video_counts : mapping of int to int
         Videos of Train that have the entity; 0 where it is absent.
     """
+    rows = (
+        {"Index": entity, "TrainVideoCount": video_counts.get(entity, 0), "Name": names[entity]}
+        for entity in sorted(names)
+    )
+    write_vocabulary_rows(path, rows)
+
+
+def write_vocabulary_rows(path: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a vocabulary of ``rows`` in their order, whole or not at all.
+
+    Parameters
+    ----------
+    path : str
+        Replaced if it is there.
+    rows : iterable of mapping
+        Values by their name in `COLUMNS`; what is absent stays empty.
+
+    Raises
+    ------
+    ValueError
+        If a row has a value that is of no column.
+    """
     folder, file_name = os.path.split(path)
     temporary = os.path.join(folder, f".{file_name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "x", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
-            for entity in sorted(names):
-                count = video_counts.get(entity, 0)
-                row = {"Index": entity, "TrainVideoCount": count, "Name": names[entity]}
-                writer.writerow(row)
+            writer.writerows(rows)
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -5,6 +5,8 @@ Axes: B rows of a batch, D features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +22,7 @@ __all__ = [
     "ragged",
     "ragged_lists",
     "to_matrix",
+    "typed_batch",
 ]
 
 
@@ -87,6 +90,15 @@ def float_lists(matrix: NDArray[np.floating], missing: NDArray[np.bool_] | None 
     if missing is None or not missing.any():
         return lists
     return pa.ListArray.from_arrays(lists.offsets, lists.values, mask=pa.array(missing))
+
+
+def typed_batch(
+    columns: Sequence[pa.Array | NDArray[np.generic]], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Batch of ``columns`` in the order of ``schema``, each cast to its type."""
+    arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in columns]
+    cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(cast, schema=schema)
 
 
 def joined_bytes(column: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -6,9 +6,10 @@ import os
 import re
 from typing import NamedTuple
 
+from yt8m_spark.core.split_hash import SPLITS
+
 __all__ = ["OTHER_SPLIT", "SPLITS", "Source", "split_of"]
 
-SPLITS = ("train", "validate", "test")
 OTHER_SPLIT = "all"  # of shards with other names
 
 _NAMED = re.compile("|".join(SPLITS))
