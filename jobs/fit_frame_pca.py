@@ -26,11 +26,13 @@ class Config(JobConfig):
 
     input: str = option("table of raw frames")
     column: str = option("column of the activations, array<array<float>>", "rgb")
-    n_components: int = option("components kept (§3.3)", 1024)
+    n_components: int | None = option(
+        "components kept (default: 1,024 as in §3.3, or all of frames less wide)", None
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        if self.n_components < 1:
+        if self.n_components is not None and self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, got {self.n_components}")
 
 
@@ -45,12 +47,12 @@ def main(config: Config) -> JobResult:
         save_frame_pca(run.folder, moments, pairs)
         plot = f"{run.folder}/explained_variance.png"
         total = float(pairs.spectrum.sum())
-        draw_explained_variance(pairs.spectrum, total, config.n_components, plot)
+        draw_explained_variance(pairs.spectrum, total, len(pairs.values), plot)
         run.tracked.log_file(plot)
         run.log_metrics(
             {
                 "n_frames": moments.n,
-                "n_components": config.n_components,
+                "n_components": len(pairs.values),
                 "explained_variance_ratio": float(pairs.values.sum()) / total,
             }
         )

@@ -12,7 +12,8 @@ PACKAGE = PROJECT / "yt8m_spark"
 MAY_IMPORT = {  # package: its own siblings, other packages of ours, heavy libraries
     "core": {"core", "numpy", "scipy"},
     "formats": {"formats", "numpy"},
-    "spark": {"spark", "core", "formats", "numpy", "pyarrow", "pandas", "pyspark"},
+    "spark": {"spark", "core", "formats", "video", "numpy", "pyarrow", "pandas", "pyspark"},
+    "video": {"video", "core", "formats", "numpy", "av", "onnxruntime", "torch"},
     "deep": {"deep", "core", "formats", "numpy", "pyarrow", "torch", "pyspark"},
 }
 GUARDED = set().union(*MAY_IMPORT.values()) | {"config", "session", "tracking", "mlflow", "jobs"}
@@ -61,3 +62,12 @@ def test_importing_the_package_imports_nothing_heavy():
     heavy = "{'numpy', 'pyspark', 'mlflow', 'scipy', 'pyarrow', 'pandas'}"
     code = f"import sys, yt8m_spark; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_extraction_on_spark_sees_videos():
+    seen = {
+        path.name
+        for path in (PACKAGE / "spark").glob("*.py")
+        if any(name.startswith("yt8m_spark.video") for name in imports(path))
+    }
+    assert seen == {"extraction.py"}

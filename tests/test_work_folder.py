@@ -6,6 +6,14 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.work_folder import has_progress, work_folder
 
 SETTINGS = {"--l2": "0", "--seed": "1"}
+FILES = (
+    "blocks/block-00000.parquet",
+    "progress/block-00003.npz",
+    "target/target.json",
+    "videos/train/_SUCCESS",
+    "features/mean_own/train/_SUCCESS",
+    "whitening/mean_own/whitening.json",
+)
 
 
 def opened(tmp_path, settings=SETTINGS, resume=False, overwrite=False):
@@ -33,7 +41,7 @@ def test_the_folder_is_gone_when_all_went_well(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("file", ["blocks/block-00000.parquet", "progress/block-00003.npz"])
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
 def test_a_stopped_training_is_kept_and_resumed(tmp_path, capsys, file, error):
     path = stop(tmp_path, file, error)
@@ -46,6 +54,13 @@ def test_bad_input_that_left_nothing_leaves_no_folder(tmp_path):
     with pytest.raises(InputError), opened(tmp_path):
         raise InputError("no such thing")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_part_is_nothing_to_go_on_from(tmp_path):
+    part = tmp_path / "parts" / "0" / "a.tfrecord"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    assert not has_progress(tmp_path)
 
 
 def test_a_stopped_training_is_not_thrown_away_unasked(tmp_path):
@@ -69,7 +84,7 @@ def test_other_settings_cannot_be_resumed(tmp_path):
 def test_a_second_training_to_the_same_output_is_refused_while_the_first_runs(tmp_path):
     with (
         opened(tmp_path),
-        pytest.raises(InputError, match="another training to this output"),
+        pytest.raises(InputError, match="another run to this output"),
         opened(tmp_path),
     ):
         pass

@@ -35,12 +35,13 @@ _STORAGE = (
     errno.EROFS,
     errno.EACCES,
     errno.ENOTDIR,
+    errno.EISDIR,
     errno.EEXIST,
     errno.ENAMETOOLONG,
 )
 _NUMBERS = "|".join(map(str, _STORAGE))
 _STORAGE_IN_TASK = re.compile(
-    r"(?:OSError|PermissionError|NotADirectoryError|FileExistsError): "
+    r"(?:OSError|PermissionError|NotADirectoryError|IsADirectoryError|FileExistsError): "
     rf"(\[Errno (?:{_NUMBERS})\] .+)"
 )
 _CANCELLED = "SPARK_JOB_CANCELLED"

@@ -1,4 +1,4 @@
-"""The folder beside a job's output in which a training keeps what `--resume` goes on from."""
+"""The folder beside a job's output in which a run keeps what `--resume` goes on from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,27 @@ from yt8m_spark.job import user_error
 
 __all__ = ["work_folder"]
 
-_KEPT = ("blocks/*.parquet", "progress/*.npz", "checkpoints/*/state.json")
+_KEPT = (
+    "blocks/*.parquet",
+    "progress/*.npz",
+    "checkpoints/*/state.json",
+    "rows/*.json",
+    "parts/*/*.tfrecord",
+    "parts/*/blocks/*.parquet",
+    "parts/*/progress/*.npz",
+    "models/*/model.json",
+    "target/target.json",
+    "videos/*/_SUCCESS",
+    "features/*/*/_SUCCESS",
+    "whitening/*/whitening.json",
+)
 
 
 @contextmanager
 def work_folder(
     output: str, settings: Mapping[str, str], *, resume: bool, overwrite: bool
 ) -> Iterator[str]:
-    """Work folder of a training to ``output``; removed at the end, kept if it fails midway.
+    """Work folder of a run to ``output``; removed at the end, kept if it fails midway.
 
     Parameters
     ----------
@@ -37,8 +50,8 @@ def work_folder(
     Raises
     ------
     InputError
-        If the output exists and is not to be replaced, a stopped training is there and neither
-        is set, it had other settings, or another training to the same output is running.
+        If the output exists and is not to be replaced, a stopped run is there and neither is
+        set, it had other settings, or another run to the same output is at work.
     """
     check_output_free(output, overwrite=overwrite)
     target = Path(output).resolve()
@@ -59,15 +72,16 @@ def work_folder(
 
 def has_progress(work: Path) -> bool:
     """Whether there is something to go on from."""
-    return any(next(work.glob(pattern), None) for pattern in _KEPT)
+    kept = (path for pattern in _KEPT for path in work.glob(pattern))
+    return any(path.name == "_SUCCESS" or path.stat().st_size for path in kept)
 
 
 @contextmanager
 def _alone(lock: Path, output: str) -> Iterator[None]:
-    """Keep a second training to the same output out: the two would share their blocks."""
+    """Keep a second run to the same output out: the two would share their blocks."""
     with lock.open("w") as file:
         if not try_lock(file):
-            raise InputError("another training to this output is running", where=output)
+            raise InputError("another run to this output is at work", where=output)
         try:
             yield
         finally:
@@ -75,11 +89,11 @@ def _alone(lock: Path, output: str) -> Iterator[None]:
 
 
 def _open(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
-    """Make the folder empty, or check that it is of the same training."""
+    """Make the folder empty, or check that it is of the same run."""
     if not resume:
         if has_progress(work) and not overwrite:
             expected = "--resume to go on, or --overwrite to start anew"
-            raise InputError("a stopped training is there", where=str(work), expected=expected)
+            raise InputError("a stopped run is there", where=str(work), expected=expected)
         shutil.rmtree(work, ignore_errors=True)
     elif work.exists():
         before = load_json(work / "settings.json")

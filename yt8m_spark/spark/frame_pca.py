@@ -44,13 +44,15 @@ from yt8m_spark.spark.whitening import TASK_MEMORY
 __all__ = ["code_frames", "fit_frames", "save_frame_pca"]
 
 _FRAMES = ArrayType(FLOATS)
+_COMPONENTS = 1024  # §3.3
 
 
 def fit_frames(
-    frames: DataFrame, column: str, n_components: int, *, heartbeats: str | None = None
+    frames: DataFrame, column: str, n_components: int | None, *, heartbeats: str | None = None
 ) -> tuple[Eigenpairs, Moments]:
     """PCA of all frames in ``column`` of a table of raw frames, in one pass.
 
+    Without ``n_components`` it keeps 1,024 (§3.3), or all of frames less wide.
     The state of a partition has 8 M² bytes, 32 MiB at M = 2,048. Tasks count videos in the folder
     ``heartbeats``.
 
@@ -67,7 +69,7 @@ def fit_frames(
         raise InputError("frames are too wide for one covariance", where=where, found=width)
     moments = moments_in_one_pass(frames, [column], _flat_frames, heartbeats=heartbeats)
     try:
-        return fit_frame_pca(moments, n_components), moments
+        return fit_frame_pca(moments, n_components or min(_COMPONENTS, width)), moments
     except ValueError as error:
         raise InputError(str(error), where=where) from error
 
