@@ -1,6 +1,9 @@
 """Reduce the frames of every video to mean, standard deviation and top 5 (paper §4.2.2, Eq. 2).
 
+Or to VLAD and Fisher vectors (§4.1.2), by a codebook of fit_frame_codebook.
+
 reads    --input     glob of frame-level TFRecord shards, or a frames table
+         --codebook  folder of codebooks, for vlad and fisher
 writes   --output    videos table, a column <statistic>_<feature list> of each
 logs     n_videos
 
@@ -13,12 +16,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yt8m_spark.config import option
-from yt8m_spark.core.statistics import check_statistics
+from yt8m_spark.core.statistic_names import check_names
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, Run, open_run
 from yt8m_spark.spark.aggregation import write_scan
+from yt8m_spark.spark.encodings import check_codebook_option
 from yt8m_spark.spark.read_options import ReadOptions, parse_features
 from yt8m_spark.spark.scan import plan_scan
 from yt8m_spark.spark.schemas import frame_features
@@ -28,12 +32,14 @@ from yt8m_spark.spark.tables import count_videos, is_frames_table, is_table, rea
 
 @dataclass(frozen=True, kw_only=True)
 class Config(JobConfig):
-    """Reduce the frames of every video to mean, standard deviation and top 5."""
+    """Reduce the frames of every video to mean, std and top 5, or to VLAD and Fisher vectors."""
 
     input: str = option("glob of frame-level TFRecord shards, or a frames table")
     statistics: tuple[str, ...] = option(
-        "of mean, std, top5 (Eq. 2), min, max, moment3, top1 .. top100", ("mean", "std", "top5")
+        "of mean, std, top5 (Eq. 2), min, max, moment3, top1 .. top100, vlad, fisher",
+        ("mean", "std", "top5"),
     )
+    codebook: str | None = option("folder of fit_frame_codebook, for vlad and fisher", None)
     features: tuple[str, ...] = option(
         "feature lists, with widths if you know them: rgb:1024,audio:128 (default: all)", ()
     )
@@ -54,7 +60,8 @@ class Config(JobConfig):
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""
-        check_statistics(self.statistics)
+        check_names(self.statistics)
+        check_codebook_option(self.statistics, self.codebook)
         if (self.space == "relu") != (self.pca is not None):
             raise ValueError("--space relu and --pca DIR go together: one is given alone")
 
@@ -62,7 +69,8 @@ class Config(JobConfig):
 def main(config: Config) -> JobResult:
     """Read, aggregate, write."""
     _check_options(config)
-    with open_run("aggregate_videos", config, [config.input, config.pca, config.vocabulary]) as run:
+    inputs = [config.input, config.pca, config.vocabulary, config.codebook]
+    with open_run("aggregate_videos", config, inputs) as run:
         total = count_videos(run.spark, config.input)
         with watch(run.heartbeats, total, "aggregate videos") as heartbeats:
             aggregate = _aggregate_table if is_table(config.input) else _aggregate_shards
@@ -87,6 +95,7 @@ def _aggregate_shards(run: Run, config: Config, heartbeats: str) -> int:
         statistics=config.statistics,
         pca=config.pca,
         unbiased=config.unbiased,
+        codebook=config.codebook,
     )
     return write_scan(run.spark, plan_scan(options), run.folder, heartbeats=heartbeats)
 
@@ -105,6 +114,7 @@ def _aggregate_table(run: Run, config: Config, heartbeats: str) -> int:
         config.statistics,
         pca_folder=config.pca,
         unbiased=config.unbiased,
+        codebook=config.codebook,
         heartbeats=heartbeats,
     )
     videos.write.mode("overwrite").parquet(run.folder)

@@ -1,8 +1,8 @@
 """Run recipes from TFRecords to a table like the paper's Table 3.
 
 reads    --train --test   globs of TFRecord shards (frame or video level), or tables
-writes   --output         folder: videos, whitening, features, models, evaluation, table.txt and
-                          a comparison of all, comparison/comparison.html
+writes   --output         folder: codebook, videos, whitening, features, models, evaluation,
+                          table.txt and a comparison of all, comparison/comparison.html
 logs     one MLflow parent run with the table, one child run a recipe with its metrics, loss by
          pass and evaluation; the models, with --log-models
 
@@ -18,6 +18,7 @@ from typing import Literal
 
 from yt8m_spark.config import describe_config, option
 from yt8m_spark.core.evaluation_options import EvaluationOptions
+from yt8m_spark.core.frame_codebook import CodebookOptions
 from yt8m_spark.core.label_noise import check_label_noise
 from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.evaluation_log import log_evaluation
@@ -44,7 +45,7 @@ class Config(TrainingConfig):
     train: str = option("glob of TFRecord shards, or table, to train on")
     test: str = option("glob of TFRecord shards, or table, to test on")
     recipes: tuple[str, ...] = option(
-        "<loss>_<statistics> or <loss>_frames, dbof, lstm or mean_network, compared side by side",
+        "<loss>_<statistics> (vlad and fisher too) or <loss>_frames, dbof, lstm or mean_network",
         DEFAULT_RECIPES,
     )
     networks: str | None = option(
@@ -60,6 +61,15 @@ class Config(TrainingConfig):
         "components, components rotated back to features, or only the mean subtracted", "pca"
     )
     n_frames: int = option("frames of a video that <loss>_frames learns from (§4.1.1)", 20)
+    n_centres: int = option("centres of the codebooks of vlad and fisher (§4.1.2)", 64)
+    sample: int = option("training frames of each list to fit codebooks on", 200_000)
+    n_dimensions: int | None = option(
+        "reduce frames to so many by a PCA before vlad and fisher (default: as they are)", None
+    )
+    power: float = option("exponent of the power normalisation of vlad and fisher", 0.5)
+    encoding_components: int = option(
+        "PCA components kept of vlad and fisher where neither option above says it (§4.2)", 1024
+    )
     bootstrap: int = option("replicates for 95 % intervals, at least 40; 0 for none", 0)
     log_models: bool = option("log each model to MLflow as a pyfunc, with its whitening", False)
 
@@ -74,7 +84,12 @@ class Config(TrainingConfig):
                 check_label_noise(recipe.loss, self.label_noise)
         if self.n_frames < 1:
             raise ValueError(f"n_frames must be at least 1, got {self.n_frames}")
+        if self.encoding_components < 1:
+            raise ValueError(
+                f"encoding_components must be at least 1, got {self.encoding_components}"
+            )
         self.options().whitening.check()
+        self.options().codebooks.check()
 
     def options(self) -> RecipeOptions:
         """What all recipes have in common."""
@@ -92,6 +107,10 @@ class Config(TrainingConfig):
             n_frames=self.n_frames,
             evaluation=EvaluationOptions(n_replicates=self.bootstrap),
             networks=load_networks(self.networks),
+            codebooks=CodebookOptions(
+                self.n_centres, self.sample, self.n_dimensions, self.power, seed=self.seed
+            ),
+            encoding_components=self.encoding_components,
         )
 
 

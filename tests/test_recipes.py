@@ -16,6 +16,13 @@ def test_recipes_on_the_same_statistics_share_a_feature_set():
     assert sets == {"mean_std"}
 
 
+def test_encodings_name_the_codebooks_that_they_need():
+    assert parse_recipe("logistic_vlad").methods == {"kmeans"}
+    assert parse_recipe("moe_mean_fisher_vlad").methods == {"kmeans", "gmm"}
+    assert parse_recipe("moe_mean").methods == set()
+    assert parse_recipe("moe_mean_fisher").columns(["rgb"]) == ["mean_rgb", "fisher_rgb"]
+
+
 def test_columns_are_those_of_the_videos_table_statistic_by_statistic():
     columns = parse_recipe("moe_mean_top5").columns(["rgb", "audio_embedding"])
     assert columns == ["mean_rgb", "mean_audio_embedding", "top5_rgb", "top5_audio_embedding"]

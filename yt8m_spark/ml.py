@@ -56,22 +56,33 @@ class VideoStatistics(Transformer, Stage):
     features : list of str, optional
         Feature lists to take; default all there are.
     statistics : list of str
-        Of "mean", "std", "top5".
+        Of "mean", "std", "top5", ... and "vlad", "fisher" (§4.1.2).
+    codebook : str, optional
+        Folder of the codebooks of "vlad" and "fisher", which all tasks must see; ``save`` keeps
+        its path, no copy.
     """
 
     features = stage_param("features", "feature lists to take (default: all there are)", _STRINGS)
-    statistics = stage_param("statistics", "of mean, std, top5", _STRINGS)
+    statistics = stage_param("statistics", "of mean, std, top5, vlad, fisher", _STRINGS)
+    codebook = stage_param("codebook", "folder of codebooks, for vlad and fisher", _TEXT)
 
     def __init__(
-        self, *, features: Sequence[str] | None = None, statistics: Sequence[str] | None = None
+        self,
+        *,
+        features: Sequence[str] | None = None,
+        statistics: Sequence[str] | None = None,
+        codebook: str | None = None,
     ) -> None:
         super().__init__()
         self._setDefault(statistics=list(STATISTICS))
-        self.set_given({"features": features, "statistics": statistics})
+        self.set_given({"features": features, "statistics": statistics, "codebook": codebook})
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         lists = self.value("features") or frame_features(dataset.schema)
-        return aggregate_videos(dataset, frame_widths(dataset, lists), self.value("statistics"))
+        widths = frame_widths(dataset, lists)
+        return aggregate_videos(
+            dataset, widths, self.value("statistics"), codebook=self.value("codebook")
+        )
 
 
 class _OneVsAll(Estimator["EntityModel"], Stage):

@@ -1,7 +1,8 @@
 """The whole line for several recipes: videos, whitening, features, models, evaluations.
 
 Stages that recipes share are made once. Everything is laid in one folder:
-``videos/{train,test}``, ``whitening/<statistics>``, ``features/<statistics>/{train,test}``,
+``codebook`` (for recipes on VLAD and Fisher vectors), ``videos/{train,test}``,
+``whitening/<statistics>``, ``features/<statistics>/{train,test}``,
 ``models/<recipe>`` and ``evaluation/<recipe>`` (`yt8m_spark.evaluation_report`).
 """
 
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 
 from yt8m_spark.core.evaluation_options import EvaluationOptions
+from yt8m_spark.core.frame_codebook import CodebookOptions
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.errors import InputError
@@ -25,6 +27,7 @@ from yt8m_spark.evaluation_report import EvaluationReport, save_evaluation
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.network_config import NetworkConfig
 from yt8m_spark.network_training import NetworkTask, TrainedNetwork, train_network
+from yt8m_spark.pipeline_encodings import codebook_methods, fit_recipe_codebooks, reduced
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import FRAMES, Recipe
 from yt8m_spark.spark.evaluation import Evaluation
@@ -35,8 +38,8 @@ from yt8m_spark.spark.scoring import evaluate_model
 from yt8m_spark.spark.shards import label_counts
 from yt8m_spark.spark.tables import count_videos, is_frames_table, read_input, read_table
 from yt8m_spark.spark.training import Extras, Trained, TrainingData, prepare_shards, train_entities
-from yt8m_spark.spark.video_tables import PlannedVideos, plan_videos
-from yt8m_spark.spark.whitening import fit_columns, normalize_videos
+from yt8m_spark.spark.video_tables import PlannedVideos, check_same_lists, plan_videos
+from yt8m_spark.spark.whitening import column_widths, fit_columns, normalize_videos
 from yt8m_spark.tracking import TrackedRun
 from yt8m_spark.whitening_files import save_whitening
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE, draw_explained_variance
@@ -60,6 +63,8 @@ class RecipeOptions(NamedTuple):
     n_frames: int = 20  # of a video, for classifiers of frames (§4.1.1)
     evaluation: EvaluationOptions = EvaluationOptions()
     networks: NetworkConfig = NetworkConfig()
+    codebooks: CodebookOptions = CodebookOptions()
+    encoding_components: int = 1024  # that encodings are reduced to, as other features are (§4.2)
 
 
 class Pipeline:
@@ -70,6 +75,7 @@ class Pipeline:
         self._folder = Path(folder)
         self._options = options
         self._feature_lists: list[str] = []
+        self._codebook: str | None = None
         self._sources: dict[str, str] = {}
         self._counts: dict[int, int] = {}  # training videos of each entity
 
@@ -86,18 +92,22 @@ class Pipeline:
         statistics = list(dict.fromkeys(chain.from_iterable(of_videos))) or ["mean"]
         self._sources = sources
         # All first: a slip in the second should not wait for the first.
-        if len(of_videos) < len(recipes):
+        encoded = bool(codebook_methods(recipes))
+        if encoded or len(of_videos) < len(recipes):
             for source in sources.values():
                 self._frames(source)
+        if encoded:
+            self._codebook = fit_recipe_codebooks(
+                self._frames(sources["train"]),
+                recipes,
+                self._options.features,
+                self.path("codebook"),
+                options=self._options.codebooks,
+                heartbeats=self.path("work", "heartbeats"),
+                n_videos=count_videos(self._spark, sources["train"]),
+            )
         planned = {split: self._plan(sources[split], statistics) for split in SPLITS}
-        for split, videos in planned.items():
-            if videos.lists != planned["train"].lists:
-                raise InputError(
-                    "feature lists differ from those of the training videos",
-                    where=sources[split],
-                    expected=", ".join(planned["train"].lists),
-                    found=", ".join(videos.lists),
-                )
+        check_same_lists(planned, sources)
         self._feature_lists = planned["train"].lists
         for split, videos in planned.items():
             total = count_videos(self._spark, sources[split])
@@ -114,12 +124,17 @@ class Pipeline:
         columns = recipe.columns(self._feature_lists)
         whitening_folder = self.path("whitening", recipe.feature_set)
         videos = {split: self._table("videos", split) for split in SPLITS}
+        width = sum(column_widths(videos["train"], columns)) if recipe.methods else 0
+        kept, memory = reduced(
+            self._options.whitening, recipe, width, self._options.encoding_components
+        )
         counts = {split: table.count() for split, table in videos.items()}
         with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
             whitening, fitted = fit_columns(
                 videos["train"],
                 columns,
-                **self._options.whitening._asdict(),
+                **kept._asdict(),
+                memory=memory,
                 work=self.path("work", "tiles"),
                 heartbeats=heartbeats,
             )
@@ -236,7 +251,12 @@ class Pipeline:
     def _plan(self, source: str, statistics: Sequence[str]) -> PlannedVideos:
         options = self._options
         return plan_videos(
-            self._spark, source, statistics, options.features, vocabulary=options.vocabulary
+            self._spark,
+            source,
+            statistics,
+            options.features,
+            vocabulary=options.vocabulary,
+            codebook=self._codebook,
         )
 
     def _watch(self, label: str, total: int | None) -> AbstractContextManager[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from yt8m_spark.core.losses import LOSSES
-from yt8m_spark.core.statistic_names import STATISTICS, is_statistic
+from yt8m_spark.core.statistic_names import ENCODINGS, STATISTICS, is_encoding, is_statistic
 
 __all__ = ["DEFAULT_RECIPES", "FRAMES", "NETWORK_RECIPES", "Recipe", "parse_recipe"]
 
@@ -39,6 +39,11 @@ class Recipe(NamedTuple):
         """Whether it reads frames: to classify each (§4.1.1, Eq. 1), or by a network."""
         return self.statistics == (FRAMES,)
 
+    @property
+    def methods(self) -> set[str]:
+        """Codebooks of frames that it needs: "kmeans" of VLAD, "gmm" of Fisher vectors (§4.1.2)."""
+        return {ENCODINGS[name] for name in self.statistics if is_encoding(name)}
+
     def columns(self, feature_lists: Sequence[str]) -> list[str]:
         """Columns of a videos table that it reads, side by side."""
         return [f"{s}_{name}" for s in self.statistics for name in feature_lists]
@@ -46,6 +51,8 @@ class Recipe(NamedTuple):
 
 def parse_recipe(name: str) -> Recipe:
     """Recipe of a name such as ``moe_mean_std_top5``: a loss, then statistics or "frames".
+
+    ``vlad`` and ``fisher`` count as statistics.
 
     Or of a network of frames: ``dbof``, ``lstm``, ``mean_network``.
 
@@ -58,10 +65,11 @@ def parse_recipe(name: str) -> Recipe:
         return Recipe(name, "network", (FRAMES,), NETWORK_RECIPES[name])
     loss, *statistics = name.split("_")
     distinct = len(set(statistics)) == len(statistics) > 0
-    known = statistics == [FRAMES] or all(map(is_statistic, statistics))
+    known = statistics == [FRAMES] or all(is_statistic(s) or is_encoding(s) for s in statistics)
     if loss not in LOSSES or not known or not distinct:
+        names = "/".join((*STATISTICS, *ENCODINGS))
         raise ValueError(
             f"a recipe is {'/'.join(NETWORK_RECIPES)}, or one of {'/'.join(LOSSES)}, then {FRAMES} "
-            f"or any of {'/'.join(STATISTICS)}, as in {DEFAULT_RECIPES[-1]}; got {name!r}"
+            f"or any of {names}, as in {DEFAULT_RECIPES[-1]}; got {name!r}"
         )
     return Recipe(name, loss, tuple(statistics))

@@ -7,7 +7,7 @@ Axes: V videos, N frames of all videos, D features, M activations, K ordinal sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from yt8m_spark.core.statistic_names import (
     n_ranks,
     statistic_width,
 )
+from yt8m_spark.core.video_runs import video_runs
 
 __all__ = [
     "STATISTICS",
@@ -131,7 +132,7 @@ def relu_statistics(
     check_statistics(statistics)
     check_frames(codes, offsets)
     out = _no_statistics(len(offsets) - 1, len(space.offset), statistics)
-    for first, last in _runs(offsets):
+    for first, last in video_runs(offsets, _FRAMES_AT_ONCE):
         start, stop = offsets[first], offsets[last]
         activations = space.activations(codes[start:stop])
         part = value_statistics(activations, offsets[first : last + 1] - start, statistics)
@@ -194,13 +195,3 @@ def _no_statistics(n_videos: int, n_features: int, statistics: Sequence[str]) ->
         name: np.full((n_videos, n_ranks(name) * n_features), np.nan, np.float32)
         for name in statistics
     }
-
-
-def _runs(offsets: Ints) -> Iterator[tuple[int, int]]:
-    """Runs of videos, first and one past the last, of at most `_FRAMES_AT_ONCE` frames or one."""
-    first = 0
-    while first < len(offsets) - 1:
-        fits = np.searchsorted(offsets, offsets[first] + _FRAMES_AT_ONCE, side="right") - 1
-        last = max(first + 1, int(fits))
-        yield first, last
-        first = last

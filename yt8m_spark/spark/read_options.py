@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from yt8m_spark.core.statistics import check_statistics
+from yt8m_spark.core.statistic_names import check_names
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.record_types import KEYS, Keys
+from yt8m_spark.spark.encodings import check_codebook_option
 
 __all__ = ["CORRUPT_RECORD", "LEVELS", "MODES", "ReadOptions", "parse_features", "read_options"]
 
@@ -35,6 +36,7 @@ _NAMES = (
     "statistics",
     "pca",
     "unbiased",
+    "codebook",
 )
 # The release's frame-level shards are 400 MB and have a task each; larger ones are big.
 _PARTITION_BYTES = 512 << 20
@@ -56,6 +58,7 @@ class ReadOptions(NamedTuple):
     statistics: tuple[str, ...] = ()  # of the frames, in their stead; none: the frames
     pca: str | None = None  # path of the frame PCA, for statistics in ReLU space
     unbiased: bool = False  # statistics without the bias of the release's decoder
+    codebook: str | None = None  # folder of codebooks of frames, for "vlad" and "fisher"
 
 
 def read_options(given: Mapping[str, str]) -> ReadOptions:
@@ -91,6 +94,7 @@ def read_options(given: Mapping[str, str]) -> ReadOptions:
         statistics=statistics,
         pca=values.get("pca"),
         unbiased=_choice(values, "unbiased", ("true", "false"), default="false") == "true",
+        codebook=values.get("codebook"),
     )
 
 
@@ -142,9 +146,12 @@ def _statistics(values: Mapping[str, str]) -> tuple[str, ...]:
     names = tuple(part.strip() for part in values.get("statistics", "").split(",") if part.strip())
     if "pca" in values and not names:
         raise InputError("option 'pca' goes with 'statistics'", found="pca alone")
+    if "codebook" in values and not names:
+        raise InputError("option 'codebook' goes with 'statistics'", found="codebook alone")
     try:
         if names:
-            check_statistics(names)
+            check_names(names)
+            check_codebook_option(names, values.get("codebook"))
     except ValueError as error:
         raise InputError(str(error)) from None
     return names

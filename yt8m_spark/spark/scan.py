@@ -68,7 +68,8 @@ def plan_scan(options: ReadOptions, schema: StructType | None = None) -> Scan:
     ------
     InputError
         If no file matches, the first records are bad or of another kind than ``options`` say,
-        the vocabulary or the PCA cannot be read, or ``schema`` has a column that there is not.
+        the vocabulary, the PCA or the codebooks cannot be read, or ``schema`` has a column that
+        there is not.
     """
     files = match_files(options.path)
     layout = find_layout(files, options)
@@ -124,6 +125,7 @@ def _aggregation(
         options.statistics,
         pca=options.pca,
         unbiased=options.unbiased,
+        codebook=options.codebook,
         extra=corrupt_field(options),
     )
     if schema is None:

@@ -15,22 +15,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, StructField, StructType
 
 from yt8m_spark.core.frame_pca import FramePca, ReluSpace
 from yt8m_spark.core.quantization import LEVELS, UNBIASED_LEVELS
-from yt8m_spark.core.statistics import (
-    STATISTICS,
-    check_statistics,
-    quantized_statistics,
-    relu_statistics,
-)
+from yt8m_spark.core.statistic_names import check_names, is_encoding
+from yt8m_spark.core.statistics import STATISTICS, quantized_statistics, relu_statistics
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.pca_files import read_frame_pca
 from yt8m_spark.spark.arrow import float_lists, frame_rows
 from yt8m_spark.spark.counted import counted
+from yt8m_spark.spark.encodings import EncodingPlan, encode_frames, plan_encodings, slices
 from yt8m_spark.spark.schemas import (
     INTS,
     arrow_schema,
@@ -47,7 +45,6 @@ __all__ = [
     "plan_aggregation",
 ]
 
-
 # Components that the release kept of its frame PCA (§3.3); eigenvecs.npy may hold them all.
 _RELEASED = 1024
 
@@ -62,6 +59,7 @@ class Aggregation(NamedTuple):
     pca_list: str = ""  # the feature list that the PCA made
     pca_stamp: int = 0  # when its files were written, ns
     unbiased: bool = False  # decode without the 1/128 that the release's decoder adds
+    encodings: EncodingPlan | None = None  # codebooks of "vlad" and "fisher"
 
     def restricted_to(self, schema: StructType) -> Aggregation:
         """What gives the columns of ``schema`` only."""
@@ -80,6 +78,7 @@ def plan_aggregation(
     *,
     pca: str | None = None,
     unbiased: bool = False,
+    codebook: str | None = None,
     extra: Sequence[StructField] = (),
 ) -> Aggregation:
     """Aggregation of ``features`` (names and widths) with columns ``<statistic>_<feature list>``.
@@ -88,36 +87,43 @@ def plan_aggregation(
     ----------
     features : mapping of str to int
     statistics : sequence of str
-        See `core.statistics`.
+        See `core.statistics`, or "vlad", "fisher".
     pca : str, optional
         Path of the frame PCA (see `read_frame_pca`): statistics of the one feature list that it
         made are those of reconstructed ReLU activations (§5.2). That is the list of as many
         features as it has components, or of 1,024, which the release kept of 2,048.
     unbiased : bool
         Decode without the bias of 1/128 of the release's own decoder (see `core.quantization`).
+        Encodings do not change by it.
+    codebook : str, optional
+        Folder of the codebooks for "vlad" and "fisher" (§4.1.2). They are fitted on frames as they
+        are coded; so encodings are of these, even if a PCA is given.
     extra : sequence of StructField
         Columns passed on, after the statistics.
 
     Raises
     ------
     InputError
-        If the PCA cannot be read or no feature list can be of it.
+        If the PCA cannot be read or no feature list can be of it; if the codebooks cannot be read
+        or fit no list.
     ValueError
-        If a statistic is unknown.
+        If a statistic is unknown, or one is given that needs a codebook, or a codebook that none
+        needs.
     """
-    check_statistics(statistics)
+    check_names(statistics)
     columns = [f"{statistic}_{name}" for name in features for statistic in statistics]
     plan = Aggregation(
         dict(features),
         dict.fromkeys(features, tuple(statistics)),
         StructType([*videos_schema(columns), *extra]),
         unbiased=unbiased,
+        encodings=plan_encodings(statistics, features, codebook),
     )
     if pca is None:
         return plan
     path = str(Path(pca).resolve())  # tasks may run elsewhere
-    list_name = _list_of_pca(path, features)
-    return plan._replace(pca_path=path, pca_list=list_name, pca_stamp=_stamp(path))
+    pca_list = _list_of_pca(path, features)
+    return plan._replace(pca_path=path, pca_list=pca_list, pca_stamp=_stamp(path))
 
 
 def aggregate_videos(
@@ -127,6 +133,7 @@ def aggregate_videos(
     *,
     pca_folder: str | None = None,
     unbiased: bool = False,
+    codebook: str | None = None,
     heartbeats: str | None = None,
 ) -> DataFrame:
     """Videos table with a column ``<statistic>_<feature list>`` for each of both.
@@ -144,7 +151,7 @@ def aggregate_videos(
     pca_folder : str, optional
         Take the statistics of reconstructed ReLU activations (§5.2), for the one feature list
         that this frame PCA made; else of dequantized frames.
-    unbiased : bool
+    unbiased, codebook
         See `plan_aggregation`.
     heartbeats : str, optional
         Folder to count finished videos in (see `yt8m_spark.progress`).
@@ -152,12 +159,14 @@ def aggregate_videos(
     Raises
     ------
     InputError
-        If a column is missing, or no feature list can be of the PCA; a video whose bytes are no
-        whole number of frames fails the Spark task with one that names the video.
+        If a column is missing, or no feature list can be of the PCA or the codebooks; a video whose
+        bytes are no whole number of frames fails the Spark task with one that names the video.
     ValueError
-        If a statistic is unknown.
+        As `plan_aggregation`.
     """
-    aggregation = plan_aggregation(features, statistics, pca=pca_folder, unbiased=unbiased)
+    aggregation = plan_aggregation(
+        features, statistics, pca=pca_folder, unbiased=unbiased, codebook=codebook
+    )
     wanted: dict[str, DataType] = dict.fromkeys(features, BinaryType())
     known: dict[str, DataType] = {"video_id": StringType(), "labels": INTS}
     require_columns(frames, known | {"n_frames": IntegerType()} | wanted, "frames table")
@@ -178,7 +187,8 @@ def aggregate_batches(
         If the bytes of a video are no whole number of frames.
     """
     schema = arrow_schema(aggregation.schema)
-    for batch in batches:
+    parts = (part for batch in batches for part in slices(batch, aggregation.encodings))
+    for batch in parts:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name in aggregation.features:
             columns |= _statistics_columns(batch, name, aggregation)
@@ -250,8 +260,7 @@ def _list_of_pca(path: str, features: Mapping[str, int]) -> str:
 
 def _stamp(path: str) -> int:
     """When the files of a PCA were last written, ns: a worker must not keep an old one."""
-    files = [Path(path), *Path(path).glob("*.npy")]
-    return max(file.stat().st_mtime_ns for file in files)
+    return max(file.stat().st_mtime_ns for file in (Path(path), *Path(path).glob("*.npy")))
 
 
 def _statistics_columns(
@@ -261,16 +270,26 @@ def _statistics_columns(
     codes, offsets = frame_rows(
         batch.column(name), name, aggregation.features[name], batch.column("video_id")
     )
-    statistics = aggregation.statistics[name]
-    levels = UNBIASED_LEVELS if aggregation.unbiased else LEVELS
+    wanted = aggregation.statistics[name]
+    figures = _statistics(codes, offsets, name, aggregation)
+    figures |= encode_frames(wanted, name, codes, offsets, aggregation.encodings)
+    empty = np.diff(offsets) == 0
+    return {f"{s}_{name}": float_lists(rows, empty) for s, rows in figures.items()}
+
+
+def _statistics(
+    codes: NDArray[np.uint8], offsets: NDArray[np.int64], name: str, aggregation: Aggregation
+) -> dict[str, NDArray[np.float32]]:
+    """Statistics of feature list ``name`` that need no codebook."""
+    statistics = [s for s in aggregation.statistics[name] if not is_encoding(s)]
+    if not statistics:
+        return {}
     if aggregation.pca_path and name == aggregation.pca_list:
         key = aggregation.pca_path, codes.shape[1], aggregation.pca_stamp
         space = _relu_space(*key, unbiased=aggregation.unbiased)
-        figures = relu_statistics(codes, offsets, statistics, space)
-    else:
-        figures = quantized_statistics(codes, offsets, statistics, levels)
-    empty = np.diff(offsets) == 0
-    return {f"{s}_{name}": float_lists(rows, empty) for s, rows in figures.items()}
+        return relu_statistics(codes, offsets, statistics, space)
+    levels = UNBIASED_LEVELS if aggregation.unbiased else LEVELS
+    return quantized_statistics(codes, offsets, statistics, levels)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from yt8m_spark.spark.schemas import frame_features, video_features
 from yt8m_spark.spark.statistics import aggregate_videos, frame_widths
 from yt8m_spark.spark.tables import is_frames_table, is_table, read_table
 
-__all__ = ["PlannedVideos", "plan_videos"]
+__all__ = ["PlannedVideos", "check_same_lists", "plan_videos"]
 
 
 class PlannedVideos(NamedTuple):
@@ -38,8 +38,11 @@ def plan_videos(
     features: Sequence[str] = (),
     *,
     vocabulary: str | None = None,
+    codebook: str | None = None,
 ) -> PlannedVideos:
     """Plan the videos table of ``source`` with ``statistics`` of the lists ``features`` (or all).
+
+    ``codebook`` is the folder of codebooks for encodings among ``statistics``.
 
     Raises
     ------
@@ -47,12 +50,14 @@ def plan_videos(
         If ``source`` cannot be read, or has no frames and ``statistics`` need them.
     """
     if is_table(source):
-        return _of_table(read_table(spark, source), source, statistics, features)
+        return _of_table(read_table(spark, source), source, statistics, features, codebook)
     options = ReadOptions(source, vocabulary=vocabulary)
     scan = plan_scan(options)
     if scan.layout.level == "frame":
         lists = list(features) or list(scan.layout.widths)
-        wanted = options._replace(features=dict.fromkeys(lists, 0), statistics=tuple(statistics))
+        wanted = options._replace(
+            features=dict.fromkeys(lists, 0), statistics=tuple(statistics), codebook=codebook
+        )
         scan = plan_scan(wanted)
     else:
         lists = _mean_lists(list(scan.layout.widths), source, statistics, features)
@@ -61,13 +66,40 @@ def plan_videos(
     return PlannedVideos(lists, partial(_write_scan, spark, scan))
 
 
+def check_same_lists(planned: Mapping[str, PlannedVideos], sources: Mapping[str, str]) -> None:
+    """Refuse splits with other feature lists than "train" has: a classifier would misread them.
+
+    ``planned`` and ``sources``, for messages, are by split.
+
+    Raises
+    ------
+    InputError
+        If the lists of a split differ; it names its source.
+    """
+    lists = planned["train"].lists
+    for split, videos in planned.items():
+        if videos.lists != lists:
+            raise InputError(
+                "feature lists differ from those of the training videos",
+                where=sources[split],
+                expected=", ".join(lists),
+                found=", ".join(videos.lists),
+            )
+
+
 def _of_table(
-    table: DataFrame, source: str, statistics: Sequence[str], features: Sequence[str]
+    table: DataFrame,
+    source: str,
+    statistics: Sequence[str],
+    features: Sequence[str],
+    codebook: str | None,
 ) -> PlannedVideos:
     if is_frames_table(table):
         lists = list(features) or frame_features(table.schema)
-        widths = frame_widths(table, lists)
-        return PlannedVideos(lists, partial(_write_frames, table, widths, tuple(statistics)))
+        aggregate = partial(
+            aggregate_videos, table, frame_widths(table, lists), statistics, codebook=codebook
+        )
+        return PlannedVideos(lists, partial(_write_frames, aggregate))
     lists = _mean_lists(video_features(table.schema), source, statistics, features)
     columns = ["video_id", "labels", *(f"mean_{name}" for name in lists)]
     return PlannedVideos(lists, partial(_write_rows, table.select(*columns)))
@@ -98,14 +130,8 @@ def _write_scan(spark: SparkSession, scan: Scan, folder: str, heartbeats: str) -
     write_scan(spark, scan, folder, heartbeats=heartbeats)
 
 
-def _write_frames(
-    table: DataFrame,
-    widths: dict[str, int],
-    statistics: Sequence[str],
-    folder: str,
-    heartbeats: str,
-) -> None:
-    aggregate_videos(table, widths, statistics, heartbeats=heartbeats).write.parquet(folder)
+def _write_frames(aggregate: Callable[..., DataFrame], folder: str, heartbeats: str) -> None:
+    aggregate(heartbeats=heartbeats).write.parquet(folder)
 
 
 def _write_rows(table: DataFrame, folder: str, heartbeats: str) -> None:
