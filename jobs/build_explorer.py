@@ -31,7 +31,7 @@ from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, Run, open_run
-from yt8m_spark.scorer import check_model, is_network, load_scorer
+from yt8m_spark.scorer import FIRST, check_model, is_network, is_stack, load_scorer
 from yt8m_spark.spark.explorer import choose_videos, shown_predictions, similar_labels
 from yt8m_spark.spark.scoring import predict
 from yt8m_spark.spark.scoring_input import read_scoring_input
@@ -137,10 +137,12 @@ def _scored(run: Run) -> str:
 def _nearest(shown: DataFrame, model: str | None) -> tuple[Nearest, Literal["weights", "labels"]]:
     """Entities near each, and by what: an entity's own weights, else the videos labelled alike.
 
-    The entities of a network share all weights but those of its last layer.
+    The entities of a network share all weights but those of its last layer; those of a stack have
+    weights of features in its first stage.
     """
     if model is not None and not is_network(model):
-        return nearest_entities(load_scorer(model), _NEAREST), "weights"
+        own = str(Path(model) / FIRST) if is_stack(model) else model
+        return nearest_entities(load_scorer(own), _NEAREST), "weights"
     return nearest_of_table(similar_labels(shown, _NEAREST)), "labels"
 
 

@@ -84,7 +84,8 @@ def log_entity_model(
     ----------
     run : TrackedRun
     folder : str
-        Model folder of train_entities; a copy of it becomes the artifact, AdaGrad's state included.
+        Model folder of train_entities or train_stack; a copy of it becomes the artifact, AdaGrad's
+        state included.
     whitening : str, optional
         Folder of the whitening that made the model's features; the model then takes raw features.
     calibration : str, optional

@@ -4,8 +4,9 @@
     entities, scores = top_k_videos(scorer, features, 20)
 
 A model is ``entities/*.parquet``, one row an entity, + model.json. That of a network (§4.1.2,
-§4.1.3) has ``weights.safetensors`` beside them, which `yt8m_spark.network_scorer` reads; what is
-here tells the two apart. Axes: E entities, R weight vectors an entity (1; MoE 2H), D features.
+§4.1.3) has ``weights.safetensors`` beside them, which `yt8m_spark.network_scorer` reads; one of two
+stages has a model for each and the map between them, which `yt8m_spark.stack` reads. What is here
+tells the three apart. Axes: E entities, R weight vectors an entity (1; MoE 2H), D features.
 """
 
 from __future__ import annotations
@@ -18,31 +19,44 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from yt8m_spark.artifacts import load_json
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.core.losses import LossFamily, loss_family
 from yt8m_spark.core.scoring import Scorer
+from yt8m_spark.entity_files import (
+    bias_rows,
+    entity_files,
+    read_entities,
+    read_rows,
+    weight_rows,
+)
 from yt8m_spark.errors import InputError
+from yt8m_spark.whitening_files import load_whitening
 
 __all__ = [
+    "FIRST",
+    "MAP",
+    "SECOND",
     "WEIGHTS",
     "check_model",
     "entity_columns",
     "is_network",
+    "is_stack",
     "load_scorer",
     "model_family",
     "model_files",
     "model_frames",
     "read_description",
+    "read_scorer",
 ]
 
 Ints = NDArray[np.int64]
 
 WEIGHTS = "weights.safetensors"  # of a network
+FIRST, MAP, SECOND = "first", "map", "second"  # folders in that of a stack
+_MAP_FILES = ("whitening.json", "whitening.npz")
 _COUNTS, _MOST = ("n_entities", "n_experts", "n_features"), 2**31 - 1  # and none is more
 
 
@@ -77,6 +91,17 @@ def is_network(folder: str) -> bool:
     return "network" in read_description(folder)
 
 
+def is_stack(folder: str) -> bool:
+    """Whether the model in ``folder`` is one of two stages, as train_stack makes.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` holds no model.
+    """
+    return "stack" in read_description(folder)
+
+
 def model_files(folder: str) -> list[Path]:
     """All files that the model in ``folder`` is made of, model.json first.
 
@@ -85,8 +110,12 @@ def model_files(folder: str) -> list[Path]:
     InputError
         If ``folder`` holds no model, or no files of entities.
     """
+    if is_stack(folder):
+        stages = [model_files(str(Path(folder) / stage)) for stage in (FIRST, SECOND)]
+        maps = [Path(folder) / MAP / name for name in _MAP_FILES]
+        return [Path(folder) / "model.json", *stages[0], *maps, *stages[1]]
     weights = [Path(folder) / WEIGHTS] if is_network(folder) else []
-    return [Path(folder) / "model.json", *_files(folder), *weights]
+    return [Path(folder) / "model.json", *entity_files(folder), *weights]
 
 
 def model_family(described: dict[str, Any]) -> LossFamily:
@@ -95,8 +124,14 @@ def model_family(described: dict[str, Any]) -> LossFamily:
     Raises
     ------
     InputError
-        If there is no such family, or the model is a network.
+        If there is no such family, or the model is a network or one of two stages.
     """
+    if "stack" in described:
+        raise InputError(
+            "model is a stack of two stages, each with weights of its own",
+            where="model.json",
+            expected="a model of train_entities",
+        )
     if "network" in described:
         raise InputError(
             "model is a network, whose entities have no weights of their own",
@@ -143,22 +178,29 @@ def check_model(folder: str) -> None:
         As `load_scorer`, but for weights of the wrong width, which only reading them tells.
     """
     described = read_description(folder)
+    if "stack" in described:
+        _check_stack(folder, described)
+        return
     if "network" in described:
         _check_weights(Path(folder) / WEIGHTS)
     else:
         model_family(described)
-    _read_entities(folder, int(described["n_entities"]))
+    read_entities(folder, int(described["n_entities"]))
 
 
 def entity_columns(folder: str, columns: list[str]) -> pa.Table:
     """``columns`` of the entities of the model in ``folder``, in the order of its files.
+
+    Of a model of two stages they are those of the first, which has all its entities.
 
     Raises
     ------
     InputError
         If there are no files of entities, or one cannot be read or lacks a column.
     """
-    return pa.concat_tables(_read(path, columns) for path in _files(folder))
+    first = Path(folder) / FIRST
+    files = entity_files(str(first) if first.is_dir() and is_stack(folder) else folder)
+    return pa.concat_tables(read_rows(path, columns) for path in files)
 
 
 def load_scorer(folder: str) -> Scorer:
@@ -181,23 +223,52 @@ def load_scorer(folder: str) -> Scorer:
 
 @lru_cache(maxsize=1)
 def _cached_scorer(folder: str, _digest: str, _written: int) -> Scorer:
+    return read_scorer(folder)
+
+
+def read_scorer(folder: str) -> Scorer:
+    """As `load_scorer`, read anew and kept by nobody else."""
     described = read_description(folder)
     family, n_features = model_family(described), int(described["n_features"])
-    entities = _read_entities(folder, int(described["n_entities"]))
+    entities = read_entities(folder, int(described["n_entities"]))
     weights = np.empty((family.n_rows, len(entities), n_features), dtype=np.float32)
     bias = np.empty((family.n_rows, len(entities)), dtype=np.float32)
-    for path in _files(folder):
-        for batch in _read(path, ["entity", "weights", "bias"]).to_batches():
+    for path in entity_files(folder):
+        for batch in read_rows(path, ["entity", "weights", "bias"]).to_batches():
             found = batch.column("entity").to_numpy()
             shape = len(found), family.n_rows, n_features
             places = np.searchsorted(entities, found)
-            weights[:, places] = _weights(batch.column("weights"), shape, found, path).swapaxes(
+            weights[:, places] = weight_rows(batch.column("weights"), shape, found, path).swapaxes(
                 0, 1
             )
-            bias[:, places] = _bias(batch.column("bias"), shape, found, path).T
+            bias[:, places] = bias_rows(batch.column("bias"), shape, found, path).T
     for array in (weights, bias):
         array.flags.writeable = False
     return Scorer(family, entities, weights, bias)
+
+
+def _check_stack(folder: str, described: dict[str, Any]) -> None:
+    """Refuse a model of two stages of which a part is missing, damaged or of another stack."""
+    stages = [str(Path(folder) / stage) for stage in (FIRST, SECOND)]
+    for stage in stages:
+        model_family(read_description(stage))  # neither a network nor a stack
+        check_model(stage)
+    first, second = map(read_description, stages)
+    between = load_whitening(str(Path(folder) / MAP))[0]
+    pairs = [
+        (FIRST, "n_features", described["n_features"], first["n_features"]),
+        (FIRST, "n_entities", described["n_entities"], first["n_entities"]),
+        (MAP, "width", first["n_entities"], between.width),
+        (SECOND, "n_features", between.output_width, second["n_features"]),
+    ]
+    for part, what, expected, found in pairs:
+        if found != expected:
+            raise InputError(
+                f"{what} does not fit the other parts of the stack",
+                where=str(Path(folder) / part),
+                expected=expected,
+                found=found,
+            )
 
 
 def _check_weights(path: Path) -> None:
@@ -218,83 +289,4 @@ def _check_weights(path: Path) -> None:
             where=str(path),
             expected=f"{expected} bytes",
             found=found,
-        )
-
-
-def _read_entities(folder: str, n_entities: int) -> Ints:
-    """Entities of the model, (E,) ascending; none lost, and none of another training."""
-    files = _files(folder)
-    columns = [_read(path, ["entity"]).column(0) for path in files]
-    if any(column.null_count or not pa.types.is_integer(column.type) for column in columns):
-        raise _unreadable(folder, "entities that are no numbers")
-    entities = np.concatenate([column.to_numpy().astype(np.int64) for column in columns])
-    different = np.unique(entities)
-    if not len(different) == len(entities) == n_entities:
-        raise InputError(
-            "entities are not those of model.json",
-            where=str(Path(folder) / "entities"),
-            expected=f"{n_entities}, each once",
-            found=f"{len(entities)}, {len(different)} of them different",
-        )
-    return different
-
-
-def _files(folder: str) -> list[Path]:
-    files = sorted((Path(folder) / "entities").glob("[!._]*.parquet"))
-    if not files:
-        raise _unreadable(folder, "no Parquet file")
-    return files
-
-
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    """``columns`` of one file; its rows of weights stay bytes, no Python object each."""
-    try:
-        table = pq.ParquetFile(path).read(columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(str(path.parent.parent), error, path.name) from None
-    missing = [name for name in columns if name not in table.column_names]
-    if missing:
-        raise _unreadable(str(path.parent.parent), f"no column {missing[0]!r}", path.name)
-    return table
-
-
-def _unreadable(folder: str, found: object, name: str = "") -> InputError:
-    where = str(Path(folder) / "entities" / name)
-    return InputError("cannot read the model's entities", where=where, found=found)
-
-
-def _weights(
-    column: pa.Array, shape: tuple[int, int, int], entities: Ints, path: Path
-) -> NDArray[np.float32]:
-    """Binary ``column`` as weights of ``shape`` (E, R, D), a view of its bytes."""
-    column = column.cast(pa.large_binary())
-    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    _check(lengths, 4 * shape[1] * shape[2], "bytes", shape, entities, path)
-    _, ends, data = column.buffers()
-    first = int(np.frombuffer(ends, np.int64)[column.offset]) if len(column) else 0
-    flat = np.frombuffer(data or b"", "<f4", count=int(np.prod(shape)), offset=first)
-    return flat.reshape(shape)
-
-
-def _bias(
-    column: pa.Array, shape: tuple[int, int, int], entities: Ints, path: Path
-) -> NDArray[np.float32]:
-    """List ``column`` as biases (E, R)."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    _check(lengths, shape[1], "biases", shape, entities, path)
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(shape[:2])
-
-
-def _check(
-    lengths: Ints, expected: int, unit: str, shape: tuple[int, int, int], entities: Ints, path: Path
-) -> None:
-    """Refuse a row of another length than model.json tells."""
-    wrong = lengths != expected
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            "weights do not fit model.json",
-            where=f"{path}, entity {entities[row]}",
-            expected=f"{shape[1]} x {shape[2]} float32 and {shape[1]} biases",
-            found=f"{lengths[row]} {unit}",
         )

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from yt8m_spark.calibration import check_calibration, load_calibration
 from yt8m_spark.core.calibration import Calibration, apply_calibration
 from yt8m_spark.core.scored import best_of
-from yt8m_spark.core.scoring import score_videos, top_k_videos
 from yt8m_spark.core.whitening import Whitening, apply_whitening, l2_normalize
 from yt8m_spark.errors import InputError
-from yt8m_spark.scorer import load_scorer, read_description
+from yt8m_spark.scorer import read_description
+from yt8m_spark.stack import best_entities, load_video_model, score_model
 from yt8m_spark.whitening_files import load_whitening
 
 __all__ = ["TOP_K", "EntityTagger", "load_tagger", "top_k_of"]
@@ -97,15 +97,15 @@ class EntityTagger:
         self, features: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Entities and scores, (B, min(k, E)), best first."""
-        scorer = load_scorer(self._folder)
+        model = load_video_model(self._folder)
         if self._calibration is None:
-            return top_k_videos(scorer, features, k)
+            return best_entities(model, features, k)
         found = []
         for start in range(0, len(features), _VIDEOS_AT_ONCE):
-            scores = score_videos(scorer, features[start : start + _VIDEOS_AT_ONCE])
+            scores = score_model(model, features[start : start + _VIDEOS_AT_ONCE])
             found.append(best_of(apply_calibration(self._calibration, scores), k))
         columns, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return scorer.entities[columns], best
+        return model.entities[columns], best
 
 
 def top_k_of(params: dict[str, Any] | None) -> int:
@@ -130,7 +130,7 @@ def load_tagger(
     Parameters
     ----------
     folder : str
-        Model folder of train_entities.
+        Model folder of train_entities or train_stack.
     whitening : str, optional
         Folder of the whitening that made the model's features.
     calibration : str, optional
@@ -147,7 +147,7 @@ def load_tagger(
         _check_whitening(folder, whitening, fitted.digest)
     if calibration is not None:
         check_calibration(calibration, folder)
-    load_scorer(folder)
+    load_video_model(folder)
     return EntityTagger(folder, fitted, load_calibration(calibration) if calibration else None)
 
 

@@ -17,12 +17,13 @@ from yt8m_spark.core.calibration import Calibration, apply_calibration
 from yt8m_spark.core.frame_sampling import FrameOptions
 from yt8m_spark.core.frame_scoring import score_frames
 from yt8m_spark.core.scored import best_of
-from yt8m_spark.core.scoring import Scorer, score_videos, top_k_videos
+from yt8m_spark.core.scoring import Scorer
 from yt8m_spark.errors import InputError
 from yt8m_spark.network_scorer import ScoredNetwork, load_scored_network, score_network
 from yt8m_spark.scorer import is_network, load_scorer, model_frames
 from yt8m_spark.spark.arrow import to_matrix
 from yt8m_spark.spark.frame_sampling import frame_lists
+from yt8m_spark.stack import VideoModel, best_entities, load_video_model, score_model
 
 __all__ = ["TaskModel", "load_task_model"]
 
@@ -71,36 +72,37 @@ def _load(folder: str) -> TaskModel:
     frames = model_frames(folder)
     if frames is not None:
         return _OfFrames(load_scorer(folder), frames)
-    return _OfVideos(load_scorer(folder))
+    return _OfVideos(load_video_model(folder))
 
 
 class _OfVideos(NamedTuple):
-    """Classifiers of features of videos (§4.3)."""
+    """Classifiers of features of videos (§4.3), in one stage or two."""
 
-    scorer: Scorer
+    model: VideoModel
 
     @property
     def entities(self) -> Ints:
-        return self.scorer.entities
+        return self.model.entities
 
     @property
     def videos_at_once(self) -> int:
-        return 1024  # at 4,800 entities, 20 MB of scores
+        # At 4,800 entities, 20 MB of scores; of two stages, what lies between them beside.
+        return 1024 if isinstance(self.model, Scorer) else 256
 
     def scores(self, batch: pa.RecordBatch) -> Floats:
-        return score_videos(self.scorer, self._features(batch))
+        return score_model(self.model, self._features(batch))
 
     def best(self, batch: pa.RecordBatch, k: int) -> tuple[Ints, Floats]:
-        return top_k_videos(self.scorer, self._features(batch), k)
+        return best_entities(self.model, self._features(batch), k)
 
     def _features(self, batch: pa.RecordBatch) -> Floats:
         """Features (B, D) of a batch of a features table."""
         features = to_matrix(batch.column("features"), "features")
-        if features.shape[1] != self.scorer.n_features:
+        if features.shape[1] != self.model.n_features:
             raise InputError(
                 "feature width is not the model's",
                 where="features table",
-                expected=self.scorer.n_features,
+                expected=self.model.n_features,
                 found=features.shape[1],
             )
         return features
