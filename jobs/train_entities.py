@@ -16,6 +16,7 @@ from typing import Literal
 from yt8m_spark.config import option
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.label_noise import check_label_noise
+from yt8m_spark.core.losses import check_tolerance
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.pyfunc import check_registration, log_entity_model
 from yt8m_spark.run import open_run
@@ -34,7 +35,9 @@ class Config(TrainingConfig):
     """Train one logistic, hinge or mixture-of-experts classifier for each entity."""
 
     input: str = option("features table")
-    loss: Literal["logistic", "hinge", "moe"] = option("classifier family (§4.3.1-3)", "logistic")
+    loss: Literal["logistic", "hinge", "moe", "softmax"] = option(
+        "classifier family (§4.3.1-3), or one distribution over all entities", "logistic"
+    )
     entities: str | None = option("ids and ranges: 0-199,305 (default: all labels)", None)
     resume: bool = option("go on with a training that was stopped", False)
     initial_model: str | None = option("model whose weights are the first ones", None)
@@ -49,6 +52,7 @@ class Config(TrainingConfig):
         if self.entities is not None:
             parse_entities(self.entities)
         check_label_noise(self.loss, self.label_noise)
+        check_tolerance(self.loss, self.tolerance)
         check_registration(self.register, self.alias)
 
 

@@ -18,16 +18,24 @@ TABLE_METRICS = {
 
 
 def figures_table(
-    rows: Mapping[str, Mapping[str, float]], heads: Sequence[str] = tuple(TABLE_METRICS)
+    rows: Mapping[str, Mapping[str, float]],
+    heads: Sequence[str] = tuple(TABLE_METRICS),
+    *,
+    name: str = "recipe",
+    labels: Sequence[str] | None = None,
 ) -> str:
-    """Text table of ``rows``, metrics by name, in percent; the best of each column is starred."""
-    width = max(map(len, ("recipe", *rows)))
+    """Text table of ``rows``, metrics by name, in percent; the best of each column is starred.
+
+    ``name`` is the head of the first column, which has ``labels`` in place of the rows' names.
+    """
+    labels = list(rows) if labels is None else labels
+    width = max(map(len, (name, *labels)))
     best = {h: _best([row[TABLE_METRICS[h]] for row in rows.values()]) for h in heads}
-    lines = ["  ".join([f"{'recipe':<{width}}", *(f"{h:>7}" for h in heads)])]
+    lines = ["  ".join([f"{name:<{width}}", *(f"{h:>7}" for h in heads)])]
     lines.append("  ".join(["-" * width, *("-" * 7 for _ in heads)]))
-    for name, row in rows.items():
+    for label, row in zip(labels, rows.values(), strict=True):
         cells = [_cell(row[TABLE_METRICS[h]], best[h]) for h in heads]
-        lines.append("  ".join([f"{name:<{width}}", *cells]).rstrip())
+        lines.append("  ".join([f"{label:<{width}}", *cells]).rstrip())
     return "\n".join(lines) + "\n"
 
 

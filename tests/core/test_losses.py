@@ -68,7 +68,7 @@ def test_rows_of_a_family():
 
 
 def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="logistic, hinge, moe, got 'svm'"):
+    with pytest.raises(ValueError, match="logistic, hinge, moe, softmax, got 'svm'"):
         loss_family("svm")
 
 

@@ -204,3 +204,12 @@ def test_recipes_of_frames_need_frames(job, video_shards, tmp_path):
     finished = job("run_pipeline", *flags, "--output=results")
     assert finished.status == 2
     assert not (tmp_path / "results").exists()
+
+
+def test_a_softmax_with_a_tolerance_is_refused_before_any_work(job):
+    refused = job(
+        *("train_entities", "--input=features", "--output=model"),
+        *("--loss=softmax", "--tolerance=0.01"),
+    )
+    assert refused.status == 2
+    assert "tolerance must be 0 for softmax" in refused.error

@@ -61,11 +61,11 @@ class Comparison:
     warnings: tuple[str, ...]  # what makes the figures not comparable
     notes: tuple[str, ...]  # what could not be told, and why
 
-    def best(self, metric: str) -> str:
-        """Name of the run with the best ``metric``, the first of equals."""
-        sign = -1 if lower_is_better(metric) else 1
-        known = [run for run in self.runs if metric in run.metrics]
-        return max(known, key=lambda run: sign * run.figure(metric)).name
+    def is_best(self, name: str, metric: str) -> bool:
+        """Whether no run has a better ``metric`` than the run ``name``: equals are all best."""
+        known = {run.name: run.figure(metric) for run in self.runs if metric in run.metrics}
+        best = min(known.values()) if lower_is_better(metric) else max(known.values())
+        return known.get(name) == best
 
     def __repr__(self) -> str:
         """The table as text."""

@@ -93,7 +93,7 @@ def _cell(comparison: Comparison, name: str, metric: str) -> Cell:
         shown_interval(metric, run.interval(metric)),
         delta_cell(comparison, name, metric),
         shown_interval(metric, difference.interval, signed=True) if difference else "",
-        comparison.best(metric) == name,
+        comparison.is_best(name, metric),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,20 +19,15 @@ from yt8m_spark.comparison.tables import (
     setting_table,
     wins_and_losses_text,
 )
+from yt8m_spark.markdown import escaped, markdown_table, plain
 
 if TYPE_CHECKING:
     from yt8m_spark.comparison import Comparison
 
-__all__ = ["comparison_csv", "comparison_markdown", "comparison_text", "plain"]
+__all__ = ["comparison_csv", "comparison_markdown", "comparison_text"]
 
-_IN_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
 _PARTS = ("", "_low", "_high", "_difference", "_difference_low", "_difference_high")
 _COUNTS = ("wins", "ties", "losses", "sign_test_p_value")
-
-
-def plain(text: str) -> str:
-    """``text`` on one line, without characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -72,13 +66,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """All tables of the comparison; what stands in names is escaped."""
-    parts = ["# Comparison of runs", *(f"**{_escaped(line)}**" for line in comparison.warnings)]
-    parts += [_pipes(_figure_rows(comparison), 1), _escaped(LEGEND)]
-    parts += map(_escaped, comparison.notes)
+    parts = ["# Comparison of runs", *(f"**{escaped(line)}**" for line in comparison.warnings)]
+    parts += [markdown_table(_figure_rows(comparison), 1), escaped(LEGEND)]
+    parts += map(escaped, comparison.notes)
     parts += _section(interval_table(comparison), "##")
     parts += _section(count_table(comparison), "##")
     for name in comparison.by_entity:
-        parts.append(f"## {_escaped(name)} beside {_escaped(comparison.baseline)}")
+        parts.append(f"## {escaped(name)} beside {escaped(comparison.baseline)}")
         for table in run_tables(comparison, name):
             parts += _section(table, "###")
     parts += _section(setting_table(comparison), "##")
@@ -87,15 +81,15 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def _figure_rows(comparison: Comparison) -> list[list[str]]:
     """The main table; the best of each column in bold."""
-    rows = [["run", *(_escaped(metric_head(metric)) for metric in comparison.metrics)]]
+    rows = [["run", *(escaped(metric_head(metric)) for metric in comparison.metrics)]]
     for run in comparison.runs:
         is_baseline = run.name == comparison.baseline
-        rows.append([_escaped(run.name) + " (baseline)" * is_baseline])
+        rows.append([escaped(run.name) + " (baseline)" * is_baseline])
         for metric in comparison.metrics:
             value = shown(metric, run.figure(metric))
-            bold = f"**{value}**" if comparison.best(metric) == run.name else value
+            bold = f"**{value}**" if comparison.is_best(run.name, metric) else value
             delta = delta_cell(comparison, run.name, metric)
-            rows[-1].append(f"{bold} ({_escaped(delta)})" if delta else bold)
+            rows[-1].append(f"{bold} ({escaped(delta)})" if delta else bold)
     return rows
 
 
@@ -103,18 +97,9 @@ def _section(table: Table, heading: str) -> list[str]:
     """A table below its title; nothing if it has no rows."""
     if len(table.rows) < 2:
         return []
-    rows = [[_escaped(cell) for cell in row] for row in table.rows]
-    parts = [f"{heading} {_escaped(table.title)}", _escaped(table.note)]
-    return [*filter(None, parts), _pipes(rows, table.n_texts)]
-
-
-def _pipes(rows: Sequence[Sequence[str]], n_texts: int) -> str:
-    rule = [":--" if column < n_texts else "--:" for column in range(len(rows[0]))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
-
-
-def _escaped(text: str) -> str:
-    return _IN_MARKDOWN.sub(r"\\\1", plain(text))
+    rows = [[escaped(cell) for cell in row] for row in table.rows]
+    parts = [f"{heading} {escaped(table.title)}", escaped(table.note)]
+    return [*filter(None, parts), markdown_table(rows, table.n_texts)]
 
 
 def comparison_csv(comparison: Comparison) -> str:

@@ -183,6 +183,8 @@ def prior_biases(family: LossFamily, prior: NDArray[np.float64]) -> NDArray[np.f
         return logit(prior).clip(-1, 1)[None]
     if family.name == "logistic":
         return logit(prior)[None]
+    if family.coupled:
+        return np.log(prior)[None]
     h = family.n_experts
     says_yes = np.minimum(prior * (h + 1) / h, 0.5 + prior / 2)  # stays below 1
     return np.concatenate([np.zeros((h, len(prior))), np.tile(logit(says_yes), (h, 1))])

@@ -57,8 +57,11 @@ def check_label_noise(loss: str, label_noise: str) -> None:
     ------
     InputError
         If ``loss`` is "hinge" and ``label_noise`` needs a probability: a margin is none, and what
-        came of it would mean nothing.
+        came of it would mean nothing. If it is "softmax", whose labels exclude each other.
     """
+    if loss == "softmax" and label_noise != "none":
+        what = "label_noise is of independent entities, which those of softmax are not"
+        raise InputError(what, expected="none", found=label_noise)
     if loss == "hinge" and label_noise in ("bootstrap_soft", "missing"):
         raise InputError(
             "a hinge gives no probability for label_noise",

@@ -1,4 +1,4 @@
-"""The three classifier families of paper §4.3: logistic, hinge (SVM) and mixture of experts.
+"""The classifier families of paper §4.3: logistic, hinge (SVM), mixture of experts; and softmax.
 
 Axes: B videos of a mini-batch, R weight vectors an entity (1; MoE 2H), E entities of a block.
 A family is three functions of the logits ``z`` (B, R, E) that its weights give. Arrays
@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 from yt8m_spark.core.arrays import namespace
 from yt8m_spark.core.moe import moe_logit_gradient, moe_loss, moe_probability
 from yt8m_spark.core.sigmoid import sigmoid, softplus
+from yt8m_spark.core.softmax import softmax_logit_gradient, softmax_loss, softmax_probability
 
-__all__ = ["LOSSES", "LossFamily", "loss_family"]
+__all__ = ["COUPLED", "LOSSES", "LossFamily", "loss_family"]
 
 HINGE_MARGIN = 1.0  # b of §4.3.2
 
 
 class LossFamily(NamedTuple):
-    """What tells one kind of one-vs-all classifier from another."""
+    """What tells one kind of classifier from another."""
 
     name: str
     n_rows: int  # R
     loss: Callable[[Any, Any], Any]  # z, y -> (B, E), not averaged
     logit_gradient: Callable[[Any, Any], Any]  # z, y -> (B, R, E), not averaged; uses z up
-    score: Callable[[Any], Any]  # z -> (B, E), in [0, 1]
+    score: Callable[[Any], Any]  # z -> (B, E), in [0, 1]; may use z up
+    coupled: bool = False  # entities are told from each other: z must have all of them
 
     @property
     def n_experts(self) -> int:
@@ -35,7 +37,7 @@ class LossFamily(NamedTuple):
 
 
 def loss_family(name: str, n_experts: int = 2) -> LossFamily:
-    """Family ``name``, one of `LOSSES`; ``n_experts`` is H and matters to "moe" alone.
+    """Family ``name``, of `LOSSES` or `COUPLED`; ``n_experts`` is H and matters to "moe" alone.
 
     Raises
     ------
@@ -50,10 +52,27 @@ def loss_family(name: str, n_experts: int = 2) -> LossFamily:
         if n_experts < 1:
             raise ValueError(f"n_experts must be at least 1, got {n_experts}")
         return LossFamily(name, 2 * n_experts, moe_loss, moe_logit_gradient, moe_probability)
-    raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    if name == "softmax":
+        functions = softmax_loss, softmax_logit_gradient, softmax_probability
+        return LossFamily(name, 1, *functions, coupled=True)
+    raise ValueError(f"loss must be one of {', '.join(LOSSES + COUPLED)}, got {name!r}")
 
 
-LOSSES = ("logistic", "hinge", "moe")
+LOSSES = ("logistic", "hinge", "moe")  # one-vs-all, the paper's (§4.3)
+COUPLED = ("softmax",)  # one classifier of all entities
+
+
+def check_tolerance(loss: str, tolerance: float) -> None:
+    """Refuse to stop entities one by one where they learn together.
+
+    Raises
+    ------
+    ValueError
+        If ``loss`` is of `COUPLED` and ``tolerance`` is above 0.
+    """
+    if loss in COUPLED and tolerance:
+        what = f"tolerance must be 0 for {loss}, whose entities learn together"
+        raise ValueError(f"{what}; got {tolerance}")
 
 
 def _logistic_loss(z: Any, y: Any) -> Any:

@@ -15,6 +15,7 @@ from yt8m_spark.core.adagrad import adagrad_update
 from yt8m_spark.core.arrays import add_scaled, asarray_like, namespace
 from yt8m_spark.core.block_state import BlockState
 from yt8m_spark.core.losses import LossFamily
+from yt8m_spark.core.softmax import label_shares
 from yt8m_spark.core.training_options import TrainingOptions
 
 __all__ = ["MiniBatchStep"]
@@ -108,7 +109,11 @@ class MiniBatchStep:
     def _weights_of(self, y: Any, n_videos: int, counts: Any) -> Any:
         """What each video weighs in the mean, for all entities or (B, E)."""
         weights = 1 / n_videos if counts is None else counts[:, None]
-        return weights if self._extra is None else weights * (1 + self._extra * y)
+        if self._extra is None:
+            return weights
+        if self._family.coupled:  # a video counts as a whole: the mean over its labels
+            return weights * (1 + (self._extra * label_shares(y)).sum(1))[:, None]
+        return weights * (1 + self._extra * y)
 
     def remember(self) -> None:
         """Count the weights as they are into the average."""

@@ -22,7 +22,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 # Logits (b, R, e) of one block: 1 MiB, so that what follows the product finds them in the cache.
-# No array of more logits is ever made, whatever B, R and E are (of R > BLOCK_LOGITS, R of them).
+# No array of more logits is ever made, whatever B, R and E are (of R > BLOCK_LOGITS, R of them; of
+# E > BLOCK_LOGITS coupled entities, E).
 BLOCK_LOGITS = 1 << 18
 # Videos of a block: enough of them that a product does not wait for its weights.
 _BLOCK_VIDEOS = 512
@@ -53,7 +54,7 @@ def score_videos(scorer: Scorer, features: Floats) -> Floats:
     """
     _check_width(scorer, features)
     scores = np.empty((len(features), len(scorer.entities)), dtype=np.float32)
-    for videos in _video_blocks(len(features)):
+    for videos in _video_blocks(scorer, len(features)):
         for columns, block in _entity_blocks(scorer, features[videos]):
             scores[videos, columns] = block
     return scores
@@ -92,7 +93,7 @@ def top_k_videos(scorer: Scorer, features: Floats, k: int) -> tuple[Ints, Floats
     kept = min(k, len(scorer.entities))
     entities = np.empty((len(features), kept), dtype=np.int64)
     scores = np.empty((len(features), kept), dtype=np.float32)
-    for videos in _video_blocks(len(features)):
+    for videos in _video_blocks(scorer, len(features)):
         best = _best_keys(scorer, features[videos], kept)
         entities[videos] = scorer.entities[_LOWEST - (best & _LOWEST)]
         scores[videos] = (best >> 32).astype(np.int32).view(np.float32)
@@ -147,14 +148,19 @@ def _keys(scores: Floats, columns: Ints) -> Ints:
     return (order_bits(scores).astype(np.int64) << 32) | (_LOWEST - columns)
 
 
-def _video_blocks(n_videos: int) -> Iterator[slice]:
-    return (slice(i, min(i + _BLOCK_VIDEOS, n_videos)) for i in range(0, n_videos, _BLOCK_VIDEOS))
+def _video_blocks(scorer: Scorer, n_videos: int) -> Iterator[slice]:
+    """Blocks of videos; where entities are coupled, so few that a block takes all entities."""
+    size = _BLOCK_VIDEOS
+    if scorer.family.coupled:
+        size = max(1, min(size, BLOCK_LOGITS // len(scorer.entities)))
+    return (slice(i, min(i + size, n_videos)) for i in range(0, n_videos, size))
 
 
 def _entity_blocks(scorer: Scorer, features: Floats) -> Iterator[tuple[slice, Floats]]:
     """Scores (b, e) of a block of videos, entities from the first to the last."""
     rows, n_entities, _ = scorer.weights.shape
     width = max(1, BLOCK_LOGITS // (rows * len(features)))
+    width = n_entities if scorer.family.coupled else width
     for start in range(0, n_entities, width):
         columns = slice(start, min(start + width, n_entities))
         z = np.empty((len(features), rows, columns.stop - start), dtype=np.float32)

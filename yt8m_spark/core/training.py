@@ -18,7 +18,7 @@ from yt8m_spark.core.block_width import whole_columns
 from yt8m_spark.core.chunks import Chunk
 from yt8m_spark.core.label_noise import noise_aware
 from yt8m_spark.core.label_rates import LabelRates, channel_of
-from yt8m_spark.core.losses import LossFamily
+from yt8m_spark.core.losses import LossFamily, check_tolerance
 from yt8m_spark.core.mini_batch import MiniBatchStep
 from yt8m_spark.core.training_options import TrainingOptions
 
@@ -85,6 +85,7 @@ class BlockTrainer:
         self._rates = rates
         self._steps_a_pass = -(-n_videos // options.batch_size)
         averaged = options.average * options.n_epochs * self._steps_a_pass
+        check_tolerance(family.name, options.tolerance)
         self._remember_every = max(int(averaged) // _STEPS_AVERAGED, 1)
         self._rest: list[tuple[Any, Any]] = []
         self._start_pass()
@@ -161,7 +162,7 @@ class BlockTrainer:
         """
         self.n_done, self._n_measured, self._rest = 0, 0, []
         places = np.flatnonzero(self.state.active)
-        n_filled = whole_columns(len(places), self._family.n_rows) if len(places) else 0
+        n_filled = self._n_columns(len(places))
         self._places = np.append(places, np.repeat(places[-1:], n_filled - len(places)))
         self._all = np.array_equal(self._places, np.arange(len(self.state.active)))
         self._part = self.state if self._all else self.state.take(self._places)
@@ -174,6 +175,12 @@ class BlockTrainer:
             channel = channel_of(self._rates.take(self._places), self.state.weights)
         family = noise_aware(self._family, self._options, channel)
         self._step = MiniBatchStep(self._part, family, self._options, extra)
+
+    def _n_columns(self, n_entities: int) -> int:
+        """Columns to work on; where entities are coupled no one may be there twice."""
+        if not n_entities or self._family.coupled:
+            return n_entities
+        return whole_columns(n_entities, self._family.n_rows)
 
     def _lay_back(self) -> None:
         """Bring ``state`` up to date."""

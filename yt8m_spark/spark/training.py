@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from yt8m_spark.core.block_width import block_width, cache_share
 from yt8m_spark.core.label_noise import check_label_noise
-from yt8m_spark.core.losses import loss_family
+from yt8m_spark.core.losses import LossFamily, check_tolerance, loss_family
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.progress import watch
@@ -96,7 +96,7 @@ def train_entities(
     extras: Extras = _NO_EXTRAS,
     description: Mapping[str, object] | None = None,
 ) -> Trained:
-    """Train a one-vs-all classifier for every entity and write the model to ``model_folder``.
+    """Train a classifier for every entity and write the model to ``model_folder``.
 
     One Spark task trains one block of entities over all training rows, which it streams from the
     shards. The result depends on neither the blocks nor the number of tasks, to float rounding
@@ -107,10 +107,9 @@ def train_entities(
     data : TrainingData
         Of `prepare_shards`.
     work : str
-        Folder on storage that all tasks see. Blocks that it holds are not trained again, and those
-        that were begun are taken up where they were.
+        Folder that all tasks see. Its blocks are not trained again; begun ones are taken up.
     loss : str
-        "logistic", "hinge" or "moe", this with ``n_experts`` experts.
+        "logistic", "hinge", "moe" (of ``n_experts``), or "softmax": all entities in one block.
     entities : (E,) int64, optional
         Ids to train, ascending; default those that are a label of some training video.
     block_size : int, optional
@@ -122,29 +121,27 @@ def train_entities(
     Raises
     ------
     ValueError
-        If there is no such loss, ``block_size`` is below 1 or ``entities`` do not ascend: labels
-        would be laid, silently, at the wrong entities.
+        If there is no such loss, ``block_size`` is below 1, softmax has a tolerance, or
+        ``entities`` do not ascend: labels would be laid, silently, at the wrong entities.
     InputError
-        If ``work`` holds blocks of a training with another plan, none of ``entities`` is a label
-        of any training video, a model to begin with or to extend does not fit, or the loss has
-        no such label noise.
+        If ``work`` holds blocks of another plan, none of ``entities`` is a label of any video, a
+        model to begin with or to extend does not fit, or the loss has no such label noise; for
+        softmax, if an entity is a label of no video, the block too small, or a model to extend.
     """
     family = loss_family(loss, n_experts)
     description = {**extras.told, **(description or {})}
     ids = chosen_entities(data, entities)
+    if family.coupled:
+        block_size = _check_coupled(family, data, ids, block_size, extras, options.tolerance)
     for folder in {extras.initial_model, extras.extends} - {None}:
         check_extensible(str(folder), family, data.shards.n_features, description)
     work = str(Path(work).resolve())  # tasks may run in another directory
-    if block_size is None:
-        block_size = begun_block_size(work)
-    size = _block_size(spark, block_size, len(ids), data.shards.n_features, family.n_rows)
+    size = _block_size(spark, block_size, work, len(ids), data.shards.n_features, family.n_rows)
     plan = plan_of(data, loss, n_experts, options, ids, size, extras)
     _open_plan(work, plan)
     _run_blocks(spark, plan, data.shards.n_videos, work)
     n_entities = gather_model(work, model_folder, plan, data.shards, extras.extends, description)
-    without = int((plan.n_positives == 0).sum())
-    mean_loss = (mean_losses(model_folder) or [float("nan")])[-1]
-    return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
+    return _trained(plan, data, n_entities, model_folder)
 
 
 def plan_of(
@@ -188,9 +185,46 @@ def plan_of(
     )
 
 
-def _block_size(
-    spark: SparkSession, given: int | None, n_entities: int, n_features: int, n_rows: int
+def _check_coupled(
+    family: LossFamily,
+    data: TrainingData,
+    entities: NDArray[np.int64],
+    block_size: int | None,
+    extras: Extras,
+    tolerance: float,
 ) -> int:
+    """Block of a family whose entities are told from each other: all of them, in one task."""
+    check_tolerance(family.name, tolerance)
+    where = f"a training of {family.name}"
+    if block_size is not None and block_size < len(entities):
+        expected = f"none, or at least {len(entities)}: all entities in one block"
+        raise InputError(
+            "block_size is too small", where=where, expected=expected, found=block_size
+        )
+    if extras.extends:
+        what = "entities cannot be added to a model later"
+        raise InputError(what, where=where, expected="no model to extend", found=extras.extends)
+    missing = entities[data.n_positives(entities) == 0]
+    if len(missing):
+        found = ", ".join(map(str, missing[:3]))
+        raise InputError(
+            f"{len(missing)} entities are a label of no video", where=where, found=found
+        )
+    return len(entities)
+
+
+def _trained(plan: Plan, data: TrainingData, n_entities: int, model_folder: str) -> Trained:
+    """Figures of the model in ``model_folder``."""
+    without = int((plan.n_positives == 0).sum())
+    mean_loss = (mean_losses(model_folder) or [float("nan")])[-1]
+    return Trained(n_entities, data.shards.n_videos, plan.n_blocks, without, mean_loss)
+
+
+def _block_size(
+    spark: SparkSession, given: int | None, work: str, n_entities: int, n_features: int, n_rows: int
+) -> int:
+    if given is None:
+        given = begun_block_size(work)
     if given is None:
         return block_width(n_entities, n_features, n_rows, task_slots(spark), cache_share())
     if given < 1:

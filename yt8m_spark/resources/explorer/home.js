@@ -161,6 +161,7 @@ function entityList(found, update) {
     step: ROWS, start: view.nRows, onmore: (n) => { view.nRows = n; },
   });
   return [h("h2", {}, "All of them"),
+    h("p", {}, "Bars of videos are logarithmic."),
     h("table", { class: "entities" },
       h("caption", { class: "unseen" }, "Entities; a press on a column's head sorts by it"),
       h("thead", {}, h("tr", {}, heads.map((name) => sortHead(name, update)))), body),
