@@ -134,7 +134,9 @@ def test_frames_are_fitted_coded_and_aggregated_in_relu_space(job, raw_frames, t
 
 
 def test_more_components_than_activations(job, raw_frames, tmp_path):
-    finished = job("fit_frame_pca", "--input=raw", "--output=pca")
+    finished = job("fit_frame_pca", "--input=raw", "--output=pca", "--n-components=9")
     assert finished.status == 2
-    assert "n_components must be 1 to 8, got 1024 in column rgb" in finished.error
+    assert "n_components must be 1 to 8, got 9 in column rgb" in finished.error
     assert not (tmp_path / "pca").exists()
+    all_there_are = job("fit_frame_pca", "--input=raw", "--output=pca")
+    assert all_there_are.result["metrics"]["n_components"] == 8
