@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from yt8m_spark.plot_style import INK, RULE, clean, save_png
 from yt8m_spark.spark.profile import Profile
@@ -89,6 +90,7 @@ def _verticals(profile: Profile) -> Figure:
     left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=INK)
     left.set(yticks=places, yticklabels=[v.vertical for v in verticals])
     left.set(xlabel="entities of the vocabulary", ylim=(-0.7, len(verticals) - 0.3))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.margins(x=0.12)
     clean(right)
     thick = 0.8 / max(1, len(splits))
