@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -25,6 +26,8 @@ __all__ = ["MapperConfig", "TrainingConfig", "lay_out", "settings_of"]
 
 _GIVEN = TrainingOptions()
 
+# Numbers, or files of numbers.
+_FILES = ("positive_weight", "label_recall", "label_precision")
 # What has no say in the weights, and so may change when a training is resumed.
 _FREE = {
     "output",
@@ -184,8 +187,11 @@ def settings_of(
 ) -> dict[str, str]:
     """All that decides about a training, by the names that users know, for `work_folder`.
 
-    ``tables`` are the paths of its inputs by their flags; options in ``free`` decide nothing.
+    ``tables`` are the paths of its inputs by their flags; options in ``free`` decide nothing. Of
+    options that may be files, what is in them counts, too.
     """
-    named = describe_config(config).items()
-    settings = {f"--{k.replace('_', '-')}": v for k, v in named if k not in _FREE | free}
-    return settings | {f"the table of {flag}": table_stamp(p) for flag, p in tables.items()}
+    named = describe_config(config)
+    settings = {f"--{k.replace('_', '-')}": v for k, v in named.items() if k not in _FREE | free}
+    given = {k: named[k] for k in _FILES if os.path.isfile(named.get(k, ""))}
+    files = {f"the file of --{k.replace('_', '-')}": table_stamp(p) for k, p in given.items()}
+    return settings | files | {f"the table of {f}": table_stamp(p) for f, p in tables.items()}
