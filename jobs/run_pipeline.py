@@ -29,8 +29,8 @@ from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.pipeline_report import report_recipes
 from yt8m_spark.pyfunc import log_entity_model, log_network_model
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
-from yt8m_spark.run import Run, open_run
-from yt8m_spark.tracking import TrackedRun, tracked_run
+from yt8m_spark.run import Run, child_run, open_run
+from yt8m_spark.tracking import TrackedRun
 from yt8m_spark.training_config import TrainingConfig
 from yt8m_spark.training_metrics import follow_training, log_losses
 from yt8m_spark.whitening_plot import EXPLAINED_VARIANCE
@@ -153,13 +153,7 @@ def _run_recipe(run: Run, pipeline: Pipeline, recipe: Recipe, config: Config) ->
         "feature_set": recipe.feature_set,
     }
     model = pipeline.path("models", recipe.name)
-    with tracked_run(
-        recipe.name,
-        params,
-        uri=config.tracking_uri,
-        experiment=config.experiment,
-        parent_run_id=run.tracked.run_id,
-    ) as child:
+    with child_run(run, config, recipe.name, params) as child:
         figures = _train(child, pipeline, recipe, model)
         child.log_metrics({f"train_{name}": value for name, value in figures.items()})
         pipeline.clean_up(recipe)
@@ -184,13 +178,7 @@ def _train(child: TrackedRun, pipeline: Pipeline, recipe: Recipe, model: str) ->
 
 
 def _majority(run: Run, pipeline: Pipeline, config: Config) -> EvaluationReport:
-    with tracked_run(
-        _MAJORITY,
-        {"recipe": _MAJORITY},
-        uri=config.tracking_uri,
-        experiment=config.experiment,
-        parent_run_id=run.tracked.run_id,
-    ) as child:
+    with child_run(run, config, _MAJORITY, {"recipe": _MAJORITY}) as child:
         report = pipeline.evaluate_majority()
         log_evaluation(child, report, pipeline.path("evaluation", _MAJORITY))
     return report

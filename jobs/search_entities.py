@@ -18,13 +18,12 @@ from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.search import setting_names
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.run import Run, open_run
+from yt8m_spark.run import Run, child_run, open_run
 from yt8m_spark.search_config import SearchConfig
 from yt8m_spark.search_plot import draw_search, settings_table
 from yt8m_spark.spark.provenance import origin_of, whitening_of
 from yt8m_spark.spark.search import Searched, prepare_validation, search_entities
 from yt8m_spark.spark.tables import read_table
-from yt8m_spark.tracking import tracked_run
 from yt8m_spark.training_config import lay_out, settings_of
 from yt8m_spark.work_folder import work_folder
 
@@ -95,13 +94,7 @@ def _report(run: Run, config: SearchConfig, searched: Searched) -> None:
     names = setting_names([row.setting for row in rows])
     for name, row in zip(names, rows, strict=True):
         params = {key: f"{value:g}" for key, value in row.setting._asdict().items()}
-        with tracked_run(
-            name,
-            {**params, "loss": config.loss},
-            uri=config.tracking_uri,
-            experiment=config.experiment,
-            parent_run_id=run.tracked.run_id,
-        ) as child:
+        with child_run(run, config, name, {**params, "loss": config.loss}) as child:
             child.log_metrics(row.figures())
     plot = str(Path(run.folder) / "search.png")
     draw_search(rows, searched.overall, config.metric, plot)

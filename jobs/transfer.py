@@ -21,8 +21,7 @@ from pathlib import Path
 
 from yt8m_spark.config import describe_config
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.run import Run, open_run
-from yt8m_spark.tracking import tracked_run
+from yt8m_spark.run import Run, child_run, open_run
 from yt8m_spark.transfer import Transfer
 from yt8m_spark.transfer_config import Config
 from yt8m_spark.transfer_report import report_rows
@@ -70,13 +69,7 @@ def _target(run: Run, config: Config, work: str) -> Target:
 def _make(run: Run, transfer: Transfer, row: TransferRow, config: Config) -> dict[str, float]:
     """Metrics of ``row``, made now or by a run before that was stopped."""
     params = describe_config(config) | config.row_params(row)
-    with tracked_run(
-        row.name,
-        params,
-        uri=config.tracking_uri,
-        experiment=config.experiment,
-        parent_run_id=run.tracked.run_id,
-    ) as child:
+    with child_run(run, config, row.name, params) as child:
         metrics = transfer.done(row) or transfer.make(row, child)
         child.log_metrics(metrics)
         child.log_contents(transfer.path("evaluation", row.name), "evaluation")

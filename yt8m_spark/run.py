@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from yt8m_spark.job import JobResult
 from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
 
-__all__ = ["JobConfig", "Run", "open_run"]
+__all__ = ["JobConfig", "Run", "child_run", "open_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,19 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
             yield Run(spark, tracked, folder, heartbeats)
         finally:
             shutil.rmtree(heartbeats, ignore_errors=True)
+
+
+def child_run(
+    run: Run, config: JobConfig, name: str, params: Mapping[str, str]
+) -> AbstractContextManager[TrackedRun]:
+    """Open a run called ``name`` under that of the job: a recipe, a row, a setting, a stage."""
+    return tracked_run(
+        name,
+        params,
+        uri=config.tracking_uri,
+        experiment=config.experiment,
+        parent_run_id=run.tracked.run_id,
+    )
 
 
 def _describe(

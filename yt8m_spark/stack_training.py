@@ -24,7 +24,7 @@ from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.progress import watch
-from yt8m_spark.run import Run
+from yt8m_spark.run import Run, child_run
 from yt8m_spark.scorer import (
     FIRST,
     MAP,
@@ -47,7 +47,6 @@ from yt8m_spark.spark.training import prepare_shards, train_entities
 from yt8m_spark.spark.whitening import normalize_videos
 from yt8m_spark.stack import describe_stack
 from yt8m_spark.stack_config import StackConfig
-from yt8m_spark.tracking import tracked_run
 from yt8m_spark.training_metrics import follow_training, log_losses
 from yt8m_spark.whitening_files import load_whitening, save_whitening
 
@@ -150,13 +149,7 @@ class _Stages:
         if (model / "model.json").exists():
             return str(model)
         codebook = None if name == SECOND else self._codebook
-        with tracked_run(
-            name,
-            describe_config(config),
-            uri=config.tracking_uri,
-            experiment=config.experiment,
-            parent_run_id=self._run.tracked.run_id,
-        ) as tracked:
+        with child_run(self._run, config, name, describe_config(config)) as tracked:
             known = read_vocabulary(config.vocabulary).entities if config.vocabulary else None
             data = prepare_shards(
                 table,

@@ -18,7 +18,7 @@ from yt8m_spark.calibration import model_digest
 from yt8m_spark.core.whitening import l2_normalize
 from yt8m_spark.errors import InputError
 from yt8m_spark.network_scorer import is_network, load_scored_network, network_activations
-from yt8m_spark.spark.arrow import float_lists
+from yt8m_spark.spark.arrow import float_lists, typed_batch
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.frame_sampling import frame_lists
 from yt8m_spark.spark.provenance import MARK
@@ -94,5 +94,4 @@ def _export_partition(
         found = network_activations(network, frame_lists(batch, network.features))
         found = l2_normalize(found) if normalize else found
         arrays = [batch.column("video_id"), batch.column("labels"), float_lists(found)]
-        cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(cast, schema=schema)
+        yield typed_batch(arrays, schema)

@@ -17,7 +17,7 @@ from pyspark.sql.types import DataType, IntegerType, StringType, StructField, St
 
 from yt8m_spark.core.scored import RankedBatch, pair_keys, rank_lists, row_of_each
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import ragged_lists
+from yt8m_spark.spark.arrow import ragged_lists, typed_batch
 from yt8m_spark.spark.prediction_lists import (
     SEGMENT_START,
     best,
@@ -209,5 +209,4 @@ def _rows(batch: pa.RecordBatch, ranked: RankedBatch) -> pa.RecordBatch:
         ragged_lists(ranked.offsets, pa.array(ranked.entities, pa.int32())),
         ragged_lists(ranked.offsets, pa.array(ranked.scores, pa.float32())),
     ]
-    cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    return typed_batch(arrays, schema)

@@ -18,7 +18,7 @@ from pyspark.sql.types import BinaryType, DataType, IntegerType, StringType, Str
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.core.frame_sampling import FrameLists, FrameOptions, sample_videos
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import float_lists, frame_rows
+from yt8m_spark.spark.arrow import float_lists, frame_rows, typed_batch
 from yt8m_spark.spark.counted import counting
 from yt8m_spark.spark.read_options import parse_features
 from yt8m_spark.spark.schemas import (
@@ -179,5 +179,4 @@ def _sample_batch(batch: pa.RecordBatch, options: FrameOptions) -> pa.RecordBatc
         pa.array(frames, pa.int32()),
     ]
     schema = arrow_schema(FRAME_EXAMPLES)
-    cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    return typed_batch(arrays, schema)

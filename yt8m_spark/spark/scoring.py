@@ -22,7 +22,7 @@ from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.scored import ScoredBatch
 from yt8m_spark.errors import InputError
 from yt8m_spark.scorer import check_model, model_frames
-from yt8m_spark.spark.arrow import ragged, ragged_lists
+from yt8m_spark.spark.arrow import ragged, ragged_lists, typed_batch
 from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.evaluation import Evaluation, evaluate_scored
 from yt8m_spark.spark.frame_sampling import frame_columns
@@ -170,5 +170,4 @@ def _predictions(
         ragged_lists(offsets, pa.array(scores.ravel(), pa.float32())),
     ]
     schema = arrow_schema(PREDICTIONS)
-    cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    return typed_batch(arrays, schema)

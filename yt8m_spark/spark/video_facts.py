@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 
 from yt8m_spark.core.profile import ODDITIES, frames_oddity, vector_oddities
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import frame_rows, ragged
+from yt8m_spark.spark.arrow import frame_rows, ragged, typed_batch
 from yt8m_spark.spark.counted import counted, counting
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.scan import Scan, map_shards, plan_scan
@@ -199,8 +199,7 @@ def _facts(batch: pa.RecordBatch, widths: Mapping[str, int], split: str | None) 
         pa.array(flags, pa.list_(pa.string())),
     ]
     schema = arrow_schema(FACTS)
-    cast = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    return typed_batch(columns, schema)
 
 
 def _frame_oddities(

@@ -31,7 +31,7 @@ from yt8m_spark.core.whitening import (
 )
 from yt8m_spark.core.whitening_options import Method, WhiteningOptions
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import float_lists
+from yt8m_spark.spark.arrow import float_lists, typed_batch
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.moment_tiles import tiled_moments
 from yt8m_spark.spark.moments import (
@@ -200,8 +200,7 @@ def _normalize_partition(
             )
         features = float_lists(_features(rows, whitening))
         arrays = [batch.column("video_id"), batch.column("labels"), features]
-        cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(cast, schema=schema)
+        yield typed_batch(arrays, schema)
 
 
 def _features(rows: NDArray[np.float32], whitening: Whitening) -> NDArray[np.float32]:
