@@ -23,7 +23,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 from yt8m_spark.artifacts import load_arrays, load_json, save_arrays, save_json
 from yt8m_spark.core.codebooks import Codebook, code_name, decode, encode
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.arrow import between_nulls, float_lists, joined_bytes, to_matrix
+from yt8m_spark.spark.arrow import between_nulls, float_lists, joined_bytes, to_matrix, typed_batch
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.schemas import CODED, FLOATS, arrow_schema, require_columns
 from yt8m_spark.spark.vectors import with_float_arrays
@@ -236,8 +236,7 @@ def _replaced(
 ) -> pa.RecordBatch:
     """``batch`` with ``columns`` in place of those of their names, as ``schema`` wants it."""
     arrow = arrow_schema(schema)
-    cast = [columns.get(f.name, batch.column(f.name)).cast(f.type) for f in arrow]
-    return pa.RecordBatch.from_arrays(cast, schema=arrow)
+    return typed_batch([columns.get(f.name, batch.column(f.name)) for f in arrow], arrow)
 
 
 def _byte_rows(codes: NDArray[np.uint8]) -> pa.Array:

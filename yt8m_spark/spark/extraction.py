@@ -25,6 +25,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from yt8m_spark.spark.arrow import typed_batch
 from yt8m_spark.spark.counted import counting
 from yt8m_spark.spark.schemas import FLOATS, arrow_schema
 from yt8m_spark.spark.storage import absolute, is_remote, open_file
@@ -111,8 +112,7 @@ def _unpack_partition(
         starts = np.arange(0, int(ends[-1]) * width + 1, width, dtype=np.int32)
         frames = pa.ListArray.from_arrays(pa.array(starts), values)
         columns[column] = pa.ListArray.from_arrays(pa.array(ends), frames)
-        arrays = [columns[field.name].cast(field.type) for field in arrow]
-        yield pa.RecordBatch.from_arrays(arrays, schema=arrow)
+        yield typed_batch([columns[field.name] for field in arrow], arrow)
 
 
 def _extract_partition(

@@ -26,7 +26,7 @@ from yt8m_spark.core.frame_pca import FrameCoder, FramePca, fit_frame_pca
 from yt8m_spark.core.moments import Moments
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.pca_files import read_frame_pca
-from yt8m_spark.spark.arrow import to_matrix
+from yt8m_spark.spark.arrow import to_matrix, typed_batch
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.moments import fits_one_state, moments_in_one_pass
 from yt8m_spark.spark.schemas import (
@@ -142,8 +142,7 @@ def _code_partition(
         n_frames = pc.fill_null(pc.list_value_length(lists), 0)
         columns[column] = _as_bytes(codes, n_frames, lists.is_null())
         columns["n_frames"] = n_frames
-        arrays = [columns[field.name].cast(field.type) for field in arrow]
-        yield pa.RecordBatch.from_arrays(arrays, schema=arrow)
+        yield typed_batch([columns[field.name] for field in arrow], arrow)
 
 
 def _as_bytes(codes: NDArray[np.uint8], n_frames: pa.Array, missing: pa.Array) -> pa.Array:

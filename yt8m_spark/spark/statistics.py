@@ -26,7 +26,7 @@ from yt8m_spark.core.statistic_names import check_names, is_encoding
 from yt8m_spark.core.statistics import STATISTICS, quantized_statistics, relu_statistics
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.pca_files import read_frame_pca
-from yt8m_spark.spark.arrow import float_lists, frame_rows
+from yt8m_spark.spark.arrow import float_lists, frame_rows, typed_batch
 from yt8m_spark.spark.counted import counted
 from yt8m_spark.spark.encodings import EncodingPlan, encode_frames, plan_encodings, slices
 from yt8m_spark.spark.schemas import (
@@ -192,8 +192,7 @@ def aggregate_batches(
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name in aggregation.features:
             columns |= _statistics_columns(batch, name, aggregation)
-        arrays = [columns[field.name].cast(field.type) for field in schema]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        yield typed_batch([columns[field.name] for field in schema], schema)
 
 
 def frame_widths(frames: DataFrame, features: Sequence[str]) -> dict[str, int]:
