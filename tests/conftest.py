@@ -11,6 +11,9 @@ import pytest
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# Java's quick compiler alone: tests run a plan a few times, and are done a fifth sooner. It holds
+# for the sessions of jobs that a test starts, too.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 PROJECT = Path(__file__).parents[1]
 
