@@ -1,4 +1,5 @@
 # Two commands set everything up: `make demo` runs the main job, `make test` the tests.
+# `make wheel` and `make environment` are for clusters: docs/install.md.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -14,7 +15,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check format fuzz faults bench clean
+.PHONY: demo test check connect docs format fuzz faults bench wheel environment oldest pythons audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python jobs/make_synthetic.py --config conf/local/make_synthetic.toml \
@@ -37,6 +38,16 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(PYTEST)
 
+# The tests that use Spark, on a Spark Connect server of this machine.
+connect: $(VENV)/.installed-dev
+	YT8M_TEST_MODE=connect $(PYTEST) --ignore tests/jobs/test_faults.py tests/spark tests/jobs tests/test_ml.py \
+		tests/test_job.py tests/test_session.py tests/test_environment.py tests/test_pyfunc.py \
+		tests/test_pyfunc_networks.py tests/test_network_data.py tests/test_transfer_target.py
+
+# The documentation as a site in site/: docs/, and a reference from the docstrings.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -45,12 +56,62 @@ format: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	YT8M_FUZZ_EXAMPLES=200000 $(BIN)/python -m pytest tests/formats/test_fuzz.py
 
-# Trainings killed a dozen times each, at random moments, and resumed; minutes.
+# Kills, full disks, stalled tasks on a cluster of this machine; trainings killed a dozen times.
 faults: $(VENV)/.installed-dev
-	YT8M_FAULTS=12 $(BIN)/python -m pytest --timeout 1800 tests/jobs/test_faults.py
+	YT8M_FAULTS=12 $(BIN)/python -m pytest --timeout 2400 tests/jobs/test_faults.py tests/cluster/test_faults.py
 
 bench: $(VENV)/.installed-dev
 	for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# Wheel and sdist in dist/.
+wheel: $(VENV)/.installed-dev
+	rm -rf build dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --no-isolation
+	rm -rf build
+
+# The wheel and all it needs as one file, for --archives of spark-submit. Executors have a PySpark of
+# their own; ENVIRONMENT_EXTRAS=video,deep adds what these need.
+ENVIRONMENT_EXTRAS ?=
+environment: wheel
+	rm -rf .venv-packed
+	$(PYTHON) -m venv --copies .venv-packed
+	.venv-packed/bin/python -m pip install --quiet --constraint constraints.txt \
+		"$$(ls $(CURDIR)/dist/*.whl)$(if $(ENVIRONMENT_EXTRAS),[$(ENVIRONMENT_EXTRAS)])"
+	.venv-packed/bin/python -m pip uninstall --quiet --yes pyspark py4j
+	$(BIN)/venv-pack --force --prefix .venv-packed --output dist/environment.tar.gz
+	rm -rf .venv-packed
+
+# The oldest Spark and the oldest packages that pyproject.toml allows: the line of jobs, and Spark's side
+# of what a release of Spark can change.
+OLDEST_TESTS ?= tests/jobs/test_line.py tests/spark/test_moments.py tests/spark/test_partitions.py
+oldest: .venv-oldest/.installed
+	PYTHONPATH=. .venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(OLDEST_TESTS)
+
+.venv-oldest/.installed: constraints-oldest.txt
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --no-compile --requirement constraints-oldest.txt
+	touch $@
+
+# A job of the wheel in a fresh environment of each Python that is there.
+pythons: wheel
+	for python in python3.11 python3.12 python3.13; do \
+		command -v $$python >/dev/null || { echo "no $$python here"; continue; }; \
+		rm -rf .venv-python && $$python -m venv .venv-python || exit 1; \
+		.venv-python/bin/python -m pip install --quiet --constraint constraints.txt \
+			"$$(ls $(CURDIR)/dist/*.whl)[jre]" || exit 1; \
+		.venv-python/bin/yt8m-spark make_synthetic --output .venv-python/made \
+			--tracking-uri sqlite:///.venv-python/mlflow.db --n-videos 100 --n-shards 3 || exit 1; \
+		.venv-python/bin/yt8m-spark profile_dataset --input '.venv-python/made/video/train*' \
+			--tracking-uri sqlite:///.venv-python/mlflow.db --output .venv-python/profile || exit 1; \
+	done
+	rm -rf .venv-python
+
+# Known holes in what is pinned (asks PyPI), then pins and licences.
+audit: $(VENV)/.installed-dev
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+	$(BIN)/python -m pytest tests/packaging/test_pins.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -66,4 +127,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) build dist site .venv-packed .venv-python .venv-audit .venv-oldest
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
