@@ -1,5 +1,6 @@
 """Files written whole or not at all. What the files of models hold is tested in tests/spark."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -301,3 +302,25 @@ def test_a_file_whose_writing_fails_leaves_nothing_and_the_old_one_stays(tmp_pat
             write(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert (tmp_path / "old").read_text() == "old"
+
+
+def test_arrays_are_written_from_start_to_end(tmp_path, monkeypatch):
+    # As a volume of Databricks has it: a file that was positioned cannot be closed.
+    opened, places = Path.open, []
+
+    class Watched(io.BufferedWriter):
+        def seek(self, *position):
+            places.append(position)
+            return super().seek(*position)
+
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda self, mode="r": (
+            Watched(io.FileIO(self, "w")) if mode == "wb" else opened(self, mode)
+        ),
+    )
+    save_arrays(tmp_path / "a.npz", ARRAYS)
+    assert places == []
+    for name, found in load_arrays(tmp_path / "a.npz", list(ARRAYS)).items():
+        assert_array_equal(found, ARRAYS[name])

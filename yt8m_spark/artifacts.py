@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +20,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import parse_json, read_text
+from yt8m_spark.leftovers import Claim, claimed, remove, remove_leftovers, remove_temporaries
 
 __all__ = [
+    "arrays_in_place",
     "check_output_free",
     "file_digest",
     "file_in_place",
@@ -40,7 +42,10 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # s3:// and dbfs:/, but no W
 _BRACES = re.compile(r"\{.*\}")
 
 # What np.load raises on files cut short, with bits changed or of another kind.
-_DAMAGED = (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    *(ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    MemoryError,  # of a header that promises more than a machine has
+)
 
 
 def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ()) -> None:
@@ -49,13 +54,17 @@ def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ())
     Raises
     ------
     InputError
-        If ``path`` exists and ``overwrite`` is not set, is an input or holds one (a pattern of
-        files counts as all that it could match), is the working folder or holds it, or is of a
-        file system that is not mounted: it would become a folder called ``s3:``.
+        If ``path`` exists and ``overwrite`` is not set, is a link, is an input or holds one (a
+        pattern of files counts as all that it could match), is the working folder or holds it, or
+        is of a file system that is not mounted: it would become a folder called ``s3:``.
     """
     if not path or _SCHEME.match(path):
         expected = "a path of a mounted file system"
         raise InputError("output is no path", expected=expected, found=path or "nothing")
+    if Path(path).is_symlink():
+        # Else the folder that it leads to would be replaced, which nobody has named.
+        expected = f"the path that it leads to, {os.path.realpath(path)}, or another"
+        raise InputError("output is a link", where=path, expected=expected)
     target = Path(path).resolve()
     if target in (Path.cwd(), *Path.cwd().parents):
         raise InputError("output would replace the working folder", found=path)
@@ -68,56 +77,51 @@ def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ())
 
 
 @contextmanager
-def staged_output(path: str, *, overwrite: bool = True) -> Iterator[str]:
+def staged_output(
+    path: str,
+    *,
+    overwrite: bool = True,
+    run_id: str | None = None,
+    killed: Callable[[str], object] = lambda _: None,
+) -> Iterator[str]:
     """Give a temporary folder beside ``path`` to write into; rename it to ``path`` at the end.
 
     Without ``overwrite`` something that came to ``path`` in the meantime stays, with an InputError.
 
-    If the body raises, the temporary folder is removed and whatever stood at ``path`` stays.
+    If the body raises, the temporary folder is removed and whatever stood at ``path`` stays. If
+    the process is killed, that is up to the next one that writes to ``path``: it calls ``killed``
+    with the ``run_id``, of an MLflow run, of each that was.
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.parent / f".{target.name}.{os.getpid()}.tmp"
-    _remove(staged)
-    try:
-        yield str(staged)
-        if target.exists() and not overwrite:
-            raise InputError("output was made by another job meanwhile", where=path)
-        _replace(staged, target)
-    finally:
-        _remove(staged)
+    for run in remove_leftovers(target):
+        killed(run)
+    with claimed(target, run_id) as claim:
+        try:
+            yield str(claim.staged)
+            if target.exists() and not overwrite:
+                raise InputError("output was made by another job meanwhile", where=path)
+            remove_temporaries(claim.staged)
+            _replace(claim, target)
+        finally:
+            remove(claim.staged)
+        # Of tasks that work on until now; from now on they find no folder to write to.
+        remove_temporaries(target)
 
 
-def _replace(staged: Path, target: Path) -> None:
-    """Put ``staged`` where ``target`` is; the old one goes only when the new one is in place."""
-    old = target.parent / f".{target.name}.{os.getpid()}.old"
-    if not staged.exists():
+def _replace(claim: Claim, target: Path) -> None:
+    """Put what is staged where ``target`` is; the old one goes only when it is in place."""
+    if not claim.staged.exists():
         raise FileNotFoundError(f"nothing was written for {target}")
     if target.exists():
-        os.rename(target, old)
+        os.rename(target, claim.old)
     try:
-        os.rename(staged, target)
+        os.rename(claim.staged, target)
     except OSError:
-        if old.exists():
-            os.rename(old, target)
+        if claim.old.exists():
+            os.rename(claim.old, target)
         raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there.
-
-    A folder loses its name first: tasks that are still at work could fill it while it is emptied.
-    """
-    if path.is_dir():
-        nameless = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        try:
-            os.rename(path, nameless)
-        except OSError:
-            nameless = path
-        shutil.rmtree(nameless, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove(claim.old)
 
 
 @contextmanager
@@ -175,9 +179,33 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"array {name!r} holds Python objects, expected numbers")
-    with staged_file(path) as temporary, temporary.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays_in_place(path, arrays)
+
+
+def arrays_in_place(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """As `save_arrays`, for tasks: in a folder that must be there (see `file_in_place`).
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not: the job is over.
+    """
+    with file_in_place(path) as temporary, temporary.open("wb") as file:
         # mypy: no array is called allow_pickle
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(_Forward(file), **arrays)  # type: ignore[arg-type]
+
+
+class _Forward:
+    """A file that is written from its start to its end: volumes of Databricks take nothing else.
+
+    One that can be positioned has sizes put in afterwards.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+        self.flush = file.flush
+        self.read = file.read  # by which NumPy tells a file from a path
 
 
 def load_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -214,13 +242,14 @@ def load_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is no such file or it holds no JSON object.
+        If there is no such file or it holds no JSON object, or one beyond the limits of
+        `yt8m_spark.formats.small_text`.
     """
     try:
-        value = json.loads(path.read_text())
+        value = parse_json(read_text(str(path), "not a JSON file"), str(path))
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
         raise InputError("not a JSON file", where=str(path), found=error) from None
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=str(path), found=type(value).__name__)

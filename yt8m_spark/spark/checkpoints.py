@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yt8m_spark.artifacts import load_arrays, save_arrays
+from yt8m_spark.artifacts import arrays_in_place, load_arrays
 from yt8m_spark.core.training import PROGRESS, BlockTrainer
 from yt8m_spark.errors import InputError
 
@@ -49,7 +49,13 @@ class Checkpoint:
         return arrays
 
     def save_if_due(self, trainer: BlockTrainer) -> None:
-        """Write how far ``trainer`` has come, if the last time is long enough ago."""
+        """Write how far ``trainer`` has come, if the last time is long enough ago.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder is gone: the training is over, another task has done this one's work.
+        """
         if time.monotonic() - self._written >= self._seconds:
-            save_arrays(self._path, {**trainer.progress(), _DIGEST: self._digest})
+            arrays_in_place(self._path, {**trainer.progress(), _DIGEST: self._digest})
             self._written = time.monotonic()

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from yt8m_spark.artifacts import staged_file
+from yt8m_spark.artifacts import file_in_place
 from yt8m_spark.core.training import BlockTrainer
 from yt8m_spark.errors import InputError
 
@@ -84,8 +84,11 @@ def write_block(path: Path, block: TrainedBlock, loss: str) -> None:
 
 
 def write_rows(path: Path, rows: pa.Table) -> None:
-    """Write ``rows``, of `ENTITY_ROW`, as one Parquet file, whole or not at all."""
-    with staged_file(path) as temporary:
+    """Write ``rows``, of `ENTITY_ROW`, as one Parquet file, whole or not at all.
+
+    Its folder must be there: a task that outlives its training must not bring it back.
+    """
+    with file_in_place(path) as temporary:
         # Weights do not compress; dictionaries of them only cost time.
         pq.write_table(rows, temporary, compression="none", use_dictionary=["loss", "status"])
 

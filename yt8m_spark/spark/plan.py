@@ -22,6 +22,7 @@ __all__ = [
     "block_file",
     "block_is_done",
     "describe_plan",
+    "make_task_folders",
     "progress_file",
     "read_plan",
     "write_plan",
@@ -82,8 +83,15 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
 
 
 def write_plan(work: str, plan: Plan) -> None:
-    """Write ``plan`` to the work folder."""
+    """Write ``plan`` to the work folder, and make the folders that tasks write to."""
+    make_task_folders(work)
     save_json(Path(work) / "plan.json", describe_plan(plan))
+
+
+def make_task_folders(work: str) -> None:
+    """Make the folders of blocks and of progress: tasks that outlive their job must not."""
+    for path in (block_file(work, 0), progress_file(work, 0)):
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def read_plan(work: str) -> Plan:

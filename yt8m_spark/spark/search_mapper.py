@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from yt8m_spark.artifacts import staged_file
+from yt8m_spark.artifacts import file_in_place
 from yt8m_spark.core.label_noise import noise_aware
 from yt8m_spark.core.label_rates import channel_of
 from yt8m_spark.core.losses import LossFamily, loss_family
@@ -212,5 +212,5 @@ def _write_figures(path: Path, entities: NDArray[np.int64], judged: Sequence[_Ju
             "n_validation_positives": validation.n_positives,
         }
         parts.append(pa.table(columns).cast(FIGURES))
-    with staged_file(path) as temporary:
+    with file_in_place(path) as temporary:
         pq.write_table(pa.concat_tables(parts), temporary)

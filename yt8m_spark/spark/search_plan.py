@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.core.search import Setting
 from yt8m_spark.errors import InputError
-from yt8m_spark.spark.plan import Plan, describe_plan, write_plan
+from yt8m_spark.spark.plan import Plan, describe_plan, make_task_folders, write_plan
 
 __all__ = ["SearchPlan", "open_search_plan", "progress_of", "read_search_plan", "setting_folder"]
 
@@ -51,6 +51,7 @@ def open_search_plan(work: str, plan: Plan, search: SearchPlan) -> list[Plan]:
     ]
     for number, of_setting in enumerate(plans):
         write_plan(setting_folder(work, number), of_setting)
+    make_task_folders(work)
     save_json(Path(work) / _FILE, described)
     return plans
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from yt8m_spark.artifacts import load_arrays, save_arrays
 from yt8m_spark.core.search import NO_GATE, pad_experts
 from yt8m_spark.spark.entity_rows import ENTITY_ROW, write_rows
-from yt8m_spark.spark.plan import Plan, block_file, read_plan
+from yt8m_spark.spark.plan import Plan, block_file, make_task_folders, read_plan
 from yt8m_spark.spark.schemas import arrow_schema
 from yt8m_spark.spark.search_mapper import SEARCHED_BLOCK
 from yt8m_spark.spark.search_plan import setting_folder
@@ -35,6 +35,7 @@ def chosen_folder(work: str) -> str:
 
 def save_choice(work: str, of_entity: NDArray[np.int64]) -> None:
     """Tell the tasks of `lay_blocks` which setting each entity (E,) gets."""
+    make_task_folders(chosen_folder(work))
     save_arrays(_choice_file(work), {_CHOICE: of_entity})
 
 
