@@ -74,6 +74,12 @@ def test_the_medians_lie_over_entities_of_like_frequency():
     assert figure.axes[0].get_xscale() == "log"
 
 
+def test_entities_of_one_frequency_are_drawn():
+    frequencies = EntityFrequencies(np.arange(3), np.array([30, 30, 30]), "videos")
+    axes = draw_ap_by_frequency(frequencies, np.arange(3), np.array([0.1, 0.2, 0.6])).axes[0]
+    assert axes.get_xlim()[0] < 30 < axes.get_xlim()[1]
+
+
 def test_frequencies_are_drawn_by_rank():
     frequencies = EntityFrequencies(np.arange(4), np.array([5, 90, 0, 10]), "training videos")
     lines = draw_entity_frequency(frequencies, np.array([2, 3])).axes[0].lines

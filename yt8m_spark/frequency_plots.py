@@ -52,8 +52,9 @@ def draw_ap_by_frequency(
             label="median and quartiles of like frequency",
             zorder=4,
         )
-        axes.set_xscale("log")
+        # In this order: of one frequency the limits so far are equal, which logarithms refuse.
         axes.set_xlim(counts.min() / 1.3, counts.max() * 1.3)
+        axes.set_xscale("log")
         bands = frequencies.bands[places][known]
         of_bands = {name: counts[bands == i] for i, name in enumerate(BANDS)}
         _mark_bands(axes, {b: (int(c.min()), int(c.max())) for b, c in of_bands.items() if len(c)})
