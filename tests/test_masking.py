@@ -1,5 +1,7 @@
 """Which parts of a text are secrets. That jobs log no others is tested in test_tracking.py."""
 
+import time
+
 import pytest
 
 from yt8m_spark.masking import masked
@@ -51,3 +53,51 @@ def test_what_is_no_secret_stays(text):
 )
 def test_passwords_of_databases_may_hold_what_addresses_may_not(text, expected):
     assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("AWS_SECRET_ACCESS_KEY=ab/+c== next", "AWS_SECRET_ACCESS_KEY=*** next"),
+        ("export HF_TOKEN='a b'; run", "export HF_TOKEN=***; run"),
+        ("spark.hadoop.fs.s3a.secret.key=abc", "spark.hadoop.fs.s3a.secret.key=***"),
+        (
+            "fs.azure.account.key.store.dfs.core.windows.net: abc==",
+            "fs.azure.account.key.store.dfs.core.windows.net: ***",
+        ),
+        ("fs.azure.account.oauth2.client.secret=abc", "fs.azure.account.oauth2.client.secret=***"),
+        ("AccountName=a;AccountKey=abc==;x", "AccountName=a;AccountKey=***;x"),
+        ("MLFLOW_TRACKING_PASSWORD=abc", "MLFLOW_TRACKING_PASSWORD=***"),
+        ("{'password': 'x y', 'a': 1}", "{'password': ***, 'a': 1}"),
+        ("Authorization: Bearer eyJhb.Gci-Oi", "Authorization: Bearer ***"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic ***"),
+        ("sc://host:443/;token=abc;user_id=me", "sc://host:443/;token=***;user_id=me"),
+        (f"got dapi{'0f' * 16}-2 today", "got *** today"),
+        (f"AKIA{'A0' * 8} and hf_{'aB' * 12}", "*** and ***"),
+    ],
+)
+def test_secrets_are_told_by_the_name_of_their_setting_or_by_their_look(text, expected):
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unknown key 'token' in a.toml, expected one of a, b",
+        "batch_size=32 n_tokens=5 columns=mean_rgb tokens: 5 token_count=7",
+        "/data/secrets/x=3/secret.csv and has=3",
+        "the basics, bearer of news",
+    ],
+)
+def test_words_that_only_sound_secret_stay(text):
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["a.", "://a:", "http://a:", "?sig", "a.secret.", "secret.", "token ", 'token="', "a_"]
+)
+def test_no_text_takes_long(part):
+    # A pattern that tries all ways to divide such a text takes minutes.
+    began = time.process_time()
+    masked(part * (100_000 // len(part)))
+    assert time.process_time() - began < 5

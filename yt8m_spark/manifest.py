@@ -9,6 +9,7 @@ from typing import IO, NamedTuple, get_type_hints
 
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.inner_names import file_inside
 
 __all__ = [
     "MANIFEST",
@@ -74,7 +75,7 @@ def load_manifest(folder: Path) -> Manifest | None:
     Raises
     ------
     InputError
-        If it is damaged or of another format.
+        If it is damaged or of another format, or names a part outside the folder.
     """
     path = folder / MANIFEST
     if not path.exists():
@@ -89,6 +90,8 @@ def load_manifest(folder: Path) -> Manifest | None:
                 found=value["format"],
             )
         entries = [_entry(one) for one in value["shards"]]
+        for entry in entries:
+            file_inside(folder, entry.part, str(path))
         return Manifest(dict(value["options"]), {entry.path: entry for entry in entries})
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

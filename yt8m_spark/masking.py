@@ -12,24 +12,47 @@ MASK = "***"
 # Passwords of databases may hold @, / and blanks: they go to the last @ of a word, or else to the
 # next @ at all, but not into another address. A port is no password.
 _LOGIN = re.compile(
-    r"([a-zA-Z][a-zA-Z0-9+.-]*://)"
+    r"(?<![a-zA-Z0-9+.-])([a-zA-Z][a-zA-Z0-9+.-]*://)"
     r"(?:([^/@:\s]+):(?!\d{1,5}(?:[/?#\s]|$))(?:(?:(?!://)\S)*@|(?:(?!://)[^\n])*?@)"
     r"|(?:[^/@:\s]+:)?[^/@\s]*@)"
 )
 # Signed addresses: Azure's sig, S3's X-Amz-Signature and X-Amz-Security-Token, and the like.
 _SIGNED = re.compile(
-    r"([?&;#][^=&;\s]*(?:sig|signature|token|secret|password|passwd|key|credential)=)[^&;\s]+",
+    r"([?&;#][^=&;\s]{0,80}?(?:sig|signature|token|secret|password|passwd|key|credential)=)[^&;\s]+",
     re.IGNORECASE,
+)
+# Settings of the environment, of Spark and Hadoop, and of programs, whose name says that the value
+# is a secret: AWS_SECRET_ACCESS_KEY=, fs.azure.account.key.NAME.dfs.core.windows.net=, "token": "".
+# The value ends with its quotes, or else with the word.
+_SETTING = re.compile(
+    r"(?<![\w.-])("
+    r"(?:[\w.-]{0,80}[_.-])?"
+    r"(?:secret|token|password|passwd|pwd|credentials?|sas|SharedAccessSignature"
+    r"|(?:api|access|secret|account|private|shared_?access)[_.-]?key)"
+    r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80})?"
+    r"[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+# What is a secret by its look: tokens of Databricks, GitHub, Hugging Face and Slack, keys of AWS.
+_TOKEN = re.compile(
+    r"\b(?:dapi[0-9a-f]{32}(?:-\d+)?|dkea[0-9a-f]{32}|gh[oprsu]_\w{20,}|github_pat_\w{20,}"
+    r"|hf_[A-Za-z0-9]{20,}|xox[abprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16})\b"
 )
 
 
 def masked(text: str) -> str:
-    """``text`` with the password of every address, and every signature, as ``***``.
+    """``text`` with passwords of addresses, signatures, tokens and secret settings as ``***``.
 
     A bare ``who@`` in front of a host is masked as well: some servers take a token there. Bucket
-    names of ``abfss://container@account`` and ``wasbs://`` are no secrets and stay.
+    names of ``abfss://container@account`` and ``wasbs://`` are no secrets and stay. Secrets are
+    told by where they stand and by the names of settings; a password alone looks like any word.
     """
-    return _SIGNED.sub(rf"\1{MASK}", _LOGIN.sub(_mask_login, text))
+    text = _LOGIN.sub(_mask_login, text)
+    for pattern in (_SIGNED, _HEADER, _SETTING):
+        text = pattern.sub(rf"\1{MASK}", text)
+    return _TOKEN.sub(MASK, text)
 
 
 def _mask_login(found: re.Match[str]) -> str:

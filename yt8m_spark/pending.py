@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 from yt8m_spark.artifacts import save_json
 from yt8m_spark.errors import InputError
 from yt8m_spark.experiments import experiment_id, store_uri
+from yt8m_spark.formats.inner_names import file_inside
 from yt8m_spark.masking import MASK, masked
 from yt8m_spark.tracking_checks import read_entries, read_run
 from yt8m_spark.tracking_entries import Entry, send_entry
@@ -163,7 +164,7 @@ class PendingRun:
             raise InputError("entries are missing", where=str(path), expected=expected)
         for entry in entries[n_sent:]:
             for name in entry.get("files", {}).values():
-                if not (self.folder / name).exists():
+                if not file_inside(self.folder, name, str(path)).exists():
                     raise InputError("no such file", where=str(self.folder / name))
         return entries[n_sent:]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from yt8m_spark.config import check_counts, option
 from yt8m_spark.core.visualness import specificity_bounds
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import read_text
 from yt8m_spark.run import JobConfig
 
 __all__ = ["VocabularyConfig", "listed_types"]
@@ -73,10 +73,11 @@ def listed_types(parts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _file_types(path: str) -> list[str]:
+    complaint = "list of types cannot be read"
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("list of types cannot be read", where=path, found=error) from None
+        text = read_text(path, complaint)
+    except OSError as error:
+        raise InputError(complaint, where=path, found=error) from None
     types = [line.partition("#")[0].strip() for line in text.splitlines()]
     if not any(types):
         raise InputError("list of types is empty", where=path, expected="one type a line")

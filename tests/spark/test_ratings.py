@@ -80,6 +80,13 @@ def test_bad_ratings_are_told_in_one_line(spark, tmp_path, text, words):
     assert all(word in str(error.value) for word in (path, *words)), error.value
 
 
+def test_ratings_that_are_no_utf8_are_refused(spark, tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_bytes(HEADER.encode() + b"v,1,J\xfcrg,yes\n")
+    with pytest.raises(InputError, match=r"rating is no text .*expected UTF-8, found .*rater J"):
+        read_ratings(spark, str(path), [1])
+
+
 def test_majority_by_hand_a_tie_is_a_no(spark, tmp_path):
     rows = [
         ("v", 1, "a", 1), ("v", 1, "b", 1), ("v", 1, "c", 0),

@@ -70,6 +70,21 @@ def test_rows_that_cannot_be_read_are_shown(spark, tmp_path, name, text, shown):
         refuse_rows(table, str(tmp_path / name), {})
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("t.csv", b"id,types,note\na,x,M\xfcnchen\nb,x,M\xc3\xbcnchen\n"),
+        ("t.jsonl", b'{"id": "a", "types": ["M\xfcnchen"]}\n{"id": "b"}\n'),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(spark, tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    table = read_rows(spark, str(tmp_path / name), COLUMNS)
+    assert table.where(F.col(BAD_ROW).isNotNull()).count() == 1  # of two
+    with pytest.raises(InputError, match=rf"cannot be read in .*{name}, .*in UTF-8, found .*a"):
+        refuse_rows(table, str(tmp_path / name), {})
+
+
 def test_faults_are_counted_and_the_worst_comes_first(spark):
     table = spark.createDataFrame(
         [("a", "1", None), ("b", None, None), ("c", "3", None)],

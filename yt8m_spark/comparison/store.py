@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -30,6 +29,7 @@ from yt8m_spark.comparison.runs import (
 )
 from yt8m_spark.errors import InputError
 from yt8m_spark.experiments import store_uri
+from yt8m_spark.formats.small_text import parse_json, read_text
 from yt8m_spark.masking import masked
 from yt8m_spark.tracking_server import UnansweredError, reason, server_at
 
@@ -258,7 +258,7 @@ def _with_logged(evaluation: EvaluatedRun | None, run: Run) -> EvaluatedRun:
 def _entity_table(path: Path, where: str) -> pa.Table:
     """Table of entities out of a table artifact of MLflow."""
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = parse_json(read_text(str(path), "not a table of MLflow"), where)
         table = pa.Table.from_pandas(
             pd.DataFrame(stored["data"], columns=stored["columns"]), preserve_index=False
         )

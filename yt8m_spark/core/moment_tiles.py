@@ -129,7 +129,8 @@ class TiledMoments:
     def mean(self) -> Floats:
         """(D,)."""
         strips = range(len(self.edges) - 1)
-        return np.concatenate([np.load(mean_path(self.folder, strip)) for strip in strips])
+        paths = [mean_path(self.folder, strip) for strip in strips]
+        return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
 
     @cached_property
     def variances(self) -> Floats:

@@ -6,6 +6,8 @@ import csv
 import re
 from typing import NamedTuple
 
+from yt8m_spark.formats.small_text import open_lines
+
 __all__ = ["EntityTexts", "read_entity_texts"]
 
 _ENTITY = ("index", "label_id")
@@ -32,8 +34,8 @@ def read_entity_texts(path: str, n_characters: int = 400) -> dict[int, EntityTex
         Descriptions are cut after the last whole word within so many characters.
     """
     texts: dict[int, EntityTexts] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
+    with open_lines(path, "vocabulary is no CSV file") as text:
+        lines = csv.reader(text, strict=True)
         header = [name.strip().lower() for name in next(lines)]
         entity_at = next(header.index(name) for name in _ENTITY if name in header)
         for row in filter(None, lines):

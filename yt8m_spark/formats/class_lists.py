@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import open_lines
 from yt8m_spark.formats.vocabulary import Vocabulary, read_vocabulary
 
 __all__ = ["read_classes"]
@@ -26,13 +27,14 @@ def read_classes(path: str) -> Vocabulary:
     """
     if path.lower().endswith(".csv"):
         return read_vocabulary(path)
+    complaint = "list of classes cannot be read"
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.rstrip("\r\n") for line in file]
+        with open_lines(path, complaint) as text:
+            lines = [line.rstrip("\r\n") for line in text]
     except FileNotFoundError:
         raise InputError("no such list of classes", where=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("list of classes cannot be read", where=path, found=error) from None
+    except OSError as error:
+        raise InputError(complaint, where=path, found=error) from None
     names: dict[int, str] = {}
     lines_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):

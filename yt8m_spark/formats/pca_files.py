@@ -26,6 +26,10 @@ Floats = NDArray[np.float64]
 RIDGE = 1e-4
 # Dot products of unit eigenvectors stored in float32 stay well below; VGGish's reach 5e-4.
 _LARGEST_DOT = 2e-3
+# What NumPy raises on archives that are damaged, or whose arrays have an absurd shape.
+_DAMAGED_ARCHIVE = (
+    *(ValueError, EOFError, OSError, zipfile.BadZipFile, TypeError, AttributeError, MemoryError),
+)
 
 
 class PcaFiles(NamedTuple):
@@ -144,7 +148,7 @@ def _load(path: str) -> Floats:
         raise InputError(f"cannot be read ({error.strerror})", where=path) from None
     except InputError:
         raise
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError) as error:  # of an absurd shape
         raise InputError("not an array file", where=path, found=error) from None
 
 
@@ -160,7 +164,7 @@ def _load_archive(path: str, names: tuple[str, ...]) -> list[Floats]:
             return [_numbers(f"{path}, {name}", archive[name]) for name in names]
     except InputError:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+    except _DAMAGED_ARCHIVE as error:
         raise InputError("not an archive of arrays", where=path, found=error) from None
 
 

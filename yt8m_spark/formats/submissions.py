@@ -20,6 +20,7 @@ from typing import IO, NamedTuple, TypeVar, cast
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.framing import HEADER, is_gzip
+from yt8m_spark.formats.small_text import bounded_lines
 
 __all__ = [
     "SEGMENT_HEADER",
@@ -37,6 +38,7 @@ SEGMENT_HEADER = "Class,Segments"
 Value = TypeVar("Value")
 
 _LARGEST = 2**31 - 1  # entities and start times are int columns
+_LONGEST_LINE = 64 << 20  # bytes: some 4 million segments of an entity
 _ID = re.compile(r'[^\s,"]+')
 # int() and float() also take 1_0, nan, infinity and other scripts' digits.
 _NUMBERS = re.compile(r"[0-9 .eE+-]*", re.ASCII)
@@ -120,7 +122,8 @@ def _lines(file: IO[bytes], name: str, header: str) -> Iterator[tuple[str, str, 
         first = lines.readline(200).decode("utf-8-sig", "replace").strip()
         if first != header:
             raise InputError("wrong header", where=name, expected=header, found=repr(first[:60]))
-        for number, line in enumerate(lines, start=2):
+        text_lines = bounded_lines(lines, name, _LONGEST_LINE, start=2)
+        for number, line in enumerate(text_lines, start=2):
             text = line.decode("utf-8").strip()
             if text:
                 yield _split_line(text, f"{name}, line {number}")

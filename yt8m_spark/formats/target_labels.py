@@ -7,7 +7,6 @@ it stands in its file.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import open_lines, parse_json, read_text
 from yt8m_spark.formats.vocabulary import Vocabulary
 
 __all__ = ["FORMATS", "SPLITS", "LabelledVideo", "read_target_labels", "split_name", "video_of_url"]
@@ -36,6 +36,7 @@ _URL = re.compile(
 )
 _ID = re.compile(r"[\w-]{11}")
 _LARGEST = 2**31 - 1  # labels are int columns
+_COMPLAINT = "labels cannot be read"
 
 
 class LabelledVideo(NamedTuple):
@@ -85,8 +86,8 @@ def read_target_labels(
             yield from readers[kind](path, classes)
         except FileNotFoundError:
             raise InputError("no such file of labels", where=path) from None
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError("labels cannot be read", where=path, found=error) from None
+        except (OSError, csv.Error) as error:
+            raise InputError(_COMPLAINT, where=path, found=error) from None
 
 
 def video_of_url(url: str) -> str | None:
@@ -107,8 +108,8 @@ def split_name(name: str) -> str | None:
 def _sports1m(path: str, classes: Vocabulary | None) -> Iterator[LabelledVideo]:
     split = _split_of_file(path)
     parse = _parser(classes, names=False)
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
+    with open_lines(path, _COMPLAINT) as lines:
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             url, *rest = line.split(maxsplit=1)
@@ -132,11 +133,7 @@ def _split_of_file(path: str) -> str:
 
 
 def _activitynet(path: str, classes: Vocabulary | None) -> Iterator[LabelledVideo]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            read = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise InputError("not a JSON file", where=path, found=error) from None
+    read = parse_json(read_text(path, "not a JSON file"), path)
     database = read.get("database") if isinstance(read, dict) else None
     if not isinstance(database, dict):
         raise InputError("not ActivityNet's labels", where=path, expected="an object 'database'")
@@ -167,8 +164,8 @@ def _annotated(path: str, video_id: str, told: Any) -> tuple[str, list[str]]:
 
 def _csv(path: str, classes: Vocabulary | None) -> Iterator[LabelledVideo]:
     parse = _parser(classes, names=classes is not None)
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, strict=True)
+    with open_lines(path, _COMPLAINT) as lines:
+        rows = csv.reader(lines, strict=True)
         header = [name.strip() for name in next(rows, [])]
         wanted = ("video_id", "labels", "split")
         missing = [name for name in wanted if name not in header]

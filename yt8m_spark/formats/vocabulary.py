@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import open_lines
 
 __all__ = [
     "COLUMNS",
@@ -64,8 +65,8 @@ def read_vocabulary(path: str) -> Vocabulary:
     """
     names: dict[int, str] = {}
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            for row, entity, name in _rows(path, csv.reader(file, strict=True)):
+        with open_lines(path, "vocabulary is no CSV file") as lines:
+            for row, entity, name in _rows(path, csv.reader(lines, strict=True)):
                 if entity in names:
                     raise InputError(f"entity {entity} comes twice", where=f"{path}, row {row}")
                 names[entity] = name
@@ -73,7 +74,7 @@ def read_vocabulary(path: str) -> Vocabulary:
         raise InputError("no such vocabulary", where=path) from None
     except OSError as error:
         raise InputError(f"vocabulary cannot be read ({error.strerror})", where=path) from None
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
         raise InputError("vocabulary is no CSV file", where=path, found=error) from None
     if not names:
         raise InputError("vocabulary has no entities", where=path)

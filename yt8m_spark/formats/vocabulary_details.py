@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import open_lines
 from yt8m_spark.formats.vocabulary import read_vocabulary
 
 __all__ = ["VocabularyDetails", "read_vocabulary_details"]
@@ -41,8 +42,8 @@ def read_vocabulary_details(path: str) -> VocabularyDetails:
     vocabulary = read_vocabulary(path)  # also checks that the file is such a CSV
     counts: dict[int, int] = {}
     verticals: dict[int, tuple[str, ...]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
+    with open_lines(path, "vocabulary is no CSV file") as text:
+        lines = csv.reader(text, strict=True)
         header = [name.strip().lower() for name in next(lines)]
         entity_at = next(header.index(name) for name in _ENTITY if name in header)
         for number, row in enumerate(lines, start=1):

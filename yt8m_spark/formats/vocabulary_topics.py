@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import open_lines
 from yt8m_spark.formats.vocabulary import COLUMNS, read_vocabulary
 
 __all__ = ["VocabularyTopics", "read_vocabulary_topics"]
@@ -40,8 +41,8 @@ def read_vocabulary_topics(path: str) -> VocabularyTopics:
     entities = read_vocabulary(path).entities  # also checks that the file is such a CSV
     topics = {str(entity): entity for entity in entities.tolist()}
     rows: dict[int, dict[str, str]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
+    with open_lines(path, "vocabulary is no CSV file") as text:
+        lines = csv.reader(text, strict=True)
         header = [_released(name) for name in next(lines)]
         for number, line in enumerate(lines, start=1):
             if not line:

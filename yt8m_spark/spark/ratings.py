@@ -252,6 +252,8 @@ def _check(words: DataFrame, path: str, entities: Iterable[int] | None) -> None:
         "bad entity id": (~F.coalesce(is_id, F.lit(False)), "a whole number of 0 .. 2**31 - 1"),
         "bad rating": (~F.coalesce(rating, F.lit(False)), "yes or no, true or false, 1 or 0"),
     }
+    spoilt = F.contains(place, F.lit("\ufffd"))  # what Spark reads for such bytes
+    faults = {"rating is no text": (spoilt, "UTF-8"), **faults}
     if entities is not None:
         unknown = ~entity.try_cast("long").isin([int(e) for e in entities])
         faults["entity is not in the vocabulary"] = (is_id & unknown, "its entities")

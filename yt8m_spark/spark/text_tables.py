@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -34,6 +36,7 @@ LIST_SIGN = "|"  # between the parts of a list in a CSV field
 _CSV = (".csv", ".csv.gz")
 _JSON = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 _PATTERN = re.compile(r"([\[\]{}*?\\])")
+_NO_UTF8 = "\ufffd"  # what Spark reads for bytes that are none
 _SHOWN = 120  # characters of a row, or of one of its fields, in an error
 
 
@@ -89,7 +92,9 @@ def read_rows(
         if not field.nullable and field.name not in table.columns:
             found = ", ".join(c for c in table.columns if c != BAD_ROW)
             raise InputError(f"no column {field.name!r}", where=path, found=found)
-    return table.select(*(f.name for f in columns if f.name in table.columns), BAD_ROW)
+    names = [field.name for field in columns if field.name in table.columns]
+    bad_row = _with_bad_bytes(names) if is_text_table(path) else F.col(BAD_ROW)
+    return table.select(*names, bad_row.alias(BAD_ROW))
 
 
 def refuse_rows(
@@ -124,7 +129,7 @@ def refuse_rows(
     # With all columns: of a column that nothing asks for Spark does not see what is wrong with it.
     all_columns = F.concat_ws("", *(F.col(c).cast("string") for c in table.columns))
     shown = F.coalesce(F.substring(BAD_ROW, 1, _SHOWN), all_columns)
-    expected = "as many fields as the head has, or one JSON object, of the right types"
+    expected = "as many fields as the head has, or one JSON object, of the right types, in UTF-8"
     unreadable = Fault(F.col(BAD_ROW).isNotNull(), expected, shown)
     all_faults = {"row that cannot be read": unreadable, **faults}
     sums = [_rows_where(condition).alias(name) for name, condition in (counted or {}).items()]
@@ -182,6 +187,16 @@ def texts(table: DataFrame, column: str) -> Column:
 def trim(text: Column) -> Column:
     """``text`` without white space around it."""
     return F.btrim(text, F.lit(" \t\r\n"))
+
+
+def _with_bad_bytes(names: Sequence[str]) -> Column:
+    """`BAD_ROW`, which rows get that have bytes which are no UTF-8 in one of the columns ``names``.
+
+    Their ids would be other ids, without a word.
+    """
+    cells = [F.col(name).cast("string") for name in names]
+    spoilt = reduce(or_, (F.contains(cell, F.lit(_NO_UTF8)) for cell in cells), F.lit(False))
+    return F.coalesce(F.col(BAD_ROW), F.when(spoilt, F.concat_ws(", ", *cells)))
 
 
 def _rows_where(condition: Column) -> Column:
