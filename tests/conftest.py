@@ -1,13 +1,19 @@
-"""Fixtures shared by all tests: one Spark session, and the way to the real data."""
+"""Fixtures shared by all tests: one Spark session, and the way to the real data.
+
+``YT8M_TEST_MODE=connect`` makes the session one of Spark Connect, with a server on this machine in
+a process of its own (`make connect`); jobs that a test starts work there, too.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from connect_server import connect_server
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -16,18 +22,38 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 PROJECT = Path(__file__).parents[1]
+CONNECT_MODE = os.environ.get("YT8M_TEST_MODE") == "connect"
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "classic(reason): has no meaning with YT8M_TEST_MODE=connect, and is left out"
+    )
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        marker = item.get_closest_marker("classic")
+        if CONNECT_MODE and marker is not None:
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
-    """One classic session for the whole run: two cores, two shuffle partitions."""
-    from pyspark.sql import SparkSession
-
+    """One session for the whole run: two cores, two shuffle partitions."""
     from yt8m_spark.jre import ensure_java
 
     ensure_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.pop("SPARK_TESTING", None)  # for servers, see below; not for this session
+    with _on_connect(tmp_path_factory) if CONNECT_MODE else _classic(tmp_path_factory) as session:
+        yield session
+
+
+@contextmanager
+def _classic(tmp_path_factory):
+    from pyspark.sql import SparkSession
+
     settings = PROJECT / "yt8m_spark" / "resources" / "log4j2.properties"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -44,6 +70,20 @@ def spark(tmp_path_factory):
         )
     yield session
     session.stop()
+
+
+@contextmanager
+def _on_connect(tmp_path_factory):
+    from pyspark.sql import SparkSession
+
+    with (
+        connect_server(tmp_path_factory.mktemp("server")) as address,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("SPARK_REMOTE", address)  # for the jobs that are processes of their own
+        session = SparkSession.builder.remote(address).getOrCreate()
+        yield session
+        session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ def test_pipeline_and_cross_validator_on_a_classic_session(spark, scenario, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_pipeline_and_cross_validator_on_spark_connect(tmp_path):
     # A classic and a Connect session cannot live in one process.
     finished = subprocess.run(

@@ -212,6 +212,7 @@ def test_it_scores_a_table_as_a_udf_of_spark(spark, uri, folder, result_type):
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_it_is_a_udf_of_spark_connect_too(uri, folder, tmp_path):
     logged, _ = log(uri, folder)
     # A classic and a Connect session cannot live in one process.

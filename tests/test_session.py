@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from yt8m_spark import session
@@ -127,6 +128,16 @@ def test_the_environment_brings_spark_s_own_log_back(started, monkeypatch):
     assert started.options["spark.log.level"] == "INFO"
 
 
+def test_a_setting_that_serverless_does_not_let_in_is_left_as_it_is(started, monkeypatch):
+    def refuse(key, value):
+        raise AnalysisException(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available.")
+
+    monkeypatch.setenv("SPARK_REMOTE", "sc://host:443/;token=x")
+    monkeypatch.setattr(started, "set", refuse)
+    with spark_session("a job") as spark:
+        assert spark is started
+
+
 def test_a_session_of_databricks_is_not_stopped(started, monkeypatch):
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.0")
     with spark_session("a job"):
@@ -154,6 +165,7 @@ def test_workers_use_this_python_and_one_thread_unless_told_otherwise(started, m
     assert [os.environ[name] for name in THREADS] == ["1", "1", "4"]
 
 
+@pytest.mark.classic("starts a session of this machine, where the environment gives none")
 def test_a_real_session_starts_works_in_this_python_and_ends(tmp_path):
     script = """
         import json, os, sys

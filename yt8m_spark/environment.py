@@ -13,6 +13,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from yt8m_spark import __version__
+from yt8m_spark.masking import masked
 
 __all__ = ["describe_environment", "environment_tags"]
 
@@ -40,7 +41,7 @@ def describe_environment(spark: SparkSession) -> dict[str, str]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "spark": spark.version,
-        "spark_master": _setting(spark, "spark.master"),
+        "spark_master": masked(_setting(spark, "spark.master")),
         "java": _java(spark),
     }
     for name in _PACKAGES:
@@ -71,11 +72,9 @@ def _setting(spark: SparkSession, name: str) -> str:
 
 
 def _java(spark: SparkSession) -> str:
-    """Version of Spark's Java; of a server it is asked by SQL, which takes a job of Spark."""
+    """Version of Spark's Java, asked by SQL: that way is open on every kind of session."""
     question = "SELECT java_method('java.lang.System', 'getProperty', 'java.version')"
     try:
-        if (here := getattr(spark, "_jvm", None)) is not None:
-            return str(here.java.lang.System.getProperty("java.version"))
         return str(spark.sql(question).first()[0])  # type: ignore[index]
     except Exception:
         return _UNKNOWN  # not allowed on some servers

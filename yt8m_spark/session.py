@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyspark.errors import PySparkRuntimeError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from yt8m_spark.jre import ensure_java
@@ -84,7 +84,8 @@ def get_spark(name: str = "yt8m_spark") -> SparkSession:
     _prepare_workers()
     spark = _session_of_this_process() or _new_session(name)
     for key, value in _EVERYWHERE.items():
-        spark.conf.set(key, value)
+        with suppress(PySparkException):  # serverless keeps it to itself, and nothing depends on it
+            spark.conf.set(key, value)
     return spark
 
 
@@ -116,6 +117,8 @@ def _session_of_this_process() -> SparkSession | None:
 def _given_by_environment() -> bool:
     """Whether spark-submit, Databricks or Spark Connect decides what the session is."""
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # set by spark-submit for its Python child
+    # Options of spark-submit for the JVM that PySpark starts: what yt8m-spark was given.
+    submitted = submitted or "--properties-file" in os.environ.get("PYSPARK_SUBMIT_ARGS", "")
     names = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
     return submitted or any(name in os.environ for name in names)
 

@@ -79,6 +79,7 @@ def test_a_graph_with_known_answers_gives_them(job, graph, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_spark_connect_and_a_config_file_give_the_same(run_job, graph, tmp_path):
     options = write_knowledge_graph(graph, tmp_path)
     pairs = dict(zip(options[::2], options[1::2], strict=True))

@@ -35,6 +35,7 @@ def test_a_classic_session_gives_what_memory_gives(spark):
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_spark_connect_gives_what_memory_gives(tmp_path):
     # A classic and a Connect session cannot live in one process.
     finished = subprocess.run(

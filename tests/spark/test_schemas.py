@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 import pytest
-from pyspark.sql.types import BinaryType, StringType
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, StringType, StructType, TimestampType
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.schemas import (
@@ -82,3 +83,19 @@ def test_more_columns_and_other_nullability_are_accepted(spark):
     schema = "video_id string not null, rgb binary, mean_rgb array<float>, note string"
     wanted = {"video_id": StringType(), "rgb": BinaryType(), "mean_rgb": FLOATS}
     require_columns(spark.createDataFrame([], schema), wanted, "any table")
+
+
+def test_arrow_schemas_are_those_that_spark_makes(spark):
+    every_kind = StructType.fromDDL(
+        "a boolean, b tinyint, c smallint, d int, e bigint, f float, g double, h string, i binary, "
+        "j date, k array<array<int>>, l struct<x: int, y: array<string>>, m map<string, double>"
+    )
+    strict = StructType().add("n", INTS, nullable=False)
+    tables = frames_schema(["rgb"], segments=True), videos_schema(["mean_rgb"]), FEATURES
+    for schema in (every_kind, strict, PREDICTIONS, *tables):
+        assert arrow_schema(schema).equals(to_arrow_schema(schema), check_metadata=True)
+
+
+def test_a_column_of_a_type_that_no_table_has_is_an_error():
+    with pytest.raises(TypeError, match="type timestamp"):
+        arrow_schema(StructType().add("t", TimestampType()))

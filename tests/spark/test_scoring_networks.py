@@ -65,6 +65,7 @@ def test_predictions_and_metrics_are_those_of_each_video_alone(spark, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_spark_connect_gives_the_same(tmp_path):
     folder, network = write_network(tmp_path / "model", "lstm")
     # A classic and a Connect session cannot live in one process.

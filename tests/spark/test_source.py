@@ -108,6 +108,7 @@ def test_fault_of_a_later_record_names_it_in_the_exception_of_the_task(spark, tm
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_spark_connect_reads_the_same(tmp_path):
     write(tmp_path, "a.tfrecord", [make_video(1), make_video(2)])
     write(tmp_path, "b.tfrecord", [make_video(4)])

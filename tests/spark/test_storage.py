@@ -315,6 +315,7 @@ def test_unknown_scheme_is_refused(monkeypatch):
     assert "needs the package fsspec in memory://x" in one_line(open_file, "memory://x")
 
 
+@pytest.mark.classic("has the keys of the storage in its environment; a server has keys of its own")
 def test_a_job_reads_shards_from_s3_as_a_user_runs_it(s3, run_job, tmp_path):
     expected = []
     for shard in range(2):

@@ -36,6 +36,7 @@ spark.stop()
 
 
 @pytest.mark.slow
+@pytest.mark.classic("starts a Connect server of its own, to compare with classic Spark")
 def test_all_of_it_runs_on_spark_connect(tmp_path):
     (tmp_path / "r.csv").write_text("video_id,entity,rater,rating\na,1,x,yes\na,1,y,yes\na,2,x,1\n")
     # A process of its own: a classic and a Connect session cannot live in one.

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
     DataType,
     FloatType,
     IntegerType,
+    MapType,
     StringType,
     StructField,
     StructType,
@@ -36,6 +36,20 @@ __all__ = [
     "video_features",
     "videos_schema",
 ]
+
+# Arrow's types by the names of Spark's.
+_ARROW = {
+    "boolean": pa.bool_(),
+    "byte": pa.int8(),
+    "short": pa.int16(),
+    "integer": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+}
 
 FLOATS = ArrayType(FloatType())
 INTS = ArrayType(IntegerType())
@@ -98,8 +112,35 @@ def video_features(schema: StructType) -> list[str]:
 
 
 def arrow_schema(schema: StructType) -> pa.Schema:
-    """Arrow schema of ``schema``, exactly as Spark checks it (all fields nullable)."""
-    return to_arrow_schema(schema)
+    """Arrow schema of ``schema``, exactly as Spark checks it (all fields nullable).
+
+    Spark's own conversion is no part of its public interface.
+
+    Raises
+    ------
+    TypeError
+        If a column is of a type that no table of ours has, as a time.
+    """
+    return pa.schema([_arrow_field(field) for field in schema])
+
+
+def _arrow_field(field: StructField) -> pa.Field:
+    return pa.field(field.name, _arrow_type(field.dataType), nullable=field.nullable)
+
+
+def _arrow_type(kind: DataType) -> pa.DataType:
+    if isinstance(kind, ArrayType):
+        items = StructField("element", kind.elementType, kind.containsNull)
+        return pa.list_(_arrow_field(items))
+    if isinstance(kind, StructType):
+        return pa.struct([_arrow_field(field) for field in kind])
+    if isinstance(kind, MapType):
+        keys = pa.field("key", _arrow_type(kind.keyType), nullable=False)
+        values = StructField("value", kind.valueType, kind.valueContainsNull)
+        return pa.map_(keys, _arrow_field(values))
+    if kind.typeName() not in _ARROW:
+        raise TypeError(f"no column of ours is of the type {kind.simpleString()}")
+    return _ARROW[kind.typeName()]
 
 
 def require_columns(df: DataFrame, expected: StructType | dict[str, DataType], what: str) -> None:
