@@ -13,7 +13,6 @@ logs     n_videos, n_entities, hours, mean_labels, n_rounds, <split>.*; the repo
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +22,7 @@ from yt8m_spark.artifacts import save_json
 from yt8m_spark.dataset_build import Built, build_dataset
 from yt8m_spark.dataset_config import DatasetConfig
 from yt8m_spark.dataset_plots import save_dataset_plots
+from yt8m_spark.events import note
 from yt8m_spark.formats.vocabulary import write_vocabulary_rows
 from yt8m_spark.formats.vocabulary_details import VocabularyDetails, read_vocabulary_details
 from yt8m_spark.formats.vocabulary_topics import VocabularyTopics, read_vocabulary_topics
@@ -72,7 +72,7 @@ def _report(
         run.tracked.log_file(path)
     run.tracked.log_text(page, "report.md")
     run.log_metrics(figures)
-    print("\n" + report.dataset_text(built, sizes, profile), file=sys.stderr)
+    note("\n" + report.dataset_text(built, sizes, profile))
 
 
 if __name__ == "__main__":

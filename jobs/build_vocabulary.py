@@ -16,9 +16,9 @@ logs     n_candidates, n_entities.<stage>, n_excluded.<reason>, n_entities, n_ve
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.run import open_run
 from yt8m_spark.vocabulary_build import build_vocabulary
@@ -45,9 +45,9 @@ def main(config: VocabularyConfig) -> JobResult:
         plots = save_plots(statistics, run.folder)
         for path in (*plots, folder / "statistics.json", folder / "table1.md"):
             run.tracked.log_file(str(path))
-        print(f"\n{table_1(statistics)}\n{stage_table(statistics)}", file=sys.stderr)
+        note(f"\n{table_1(statistics)}\n{stage_table(statistics)}")
         for line in warnings:
-            print(f"warning: {line}", file=sys.stderr)
+            note(f"warning: {line}")
         run.log_metrics(vocabulary_figures(statistics, counts))
     output = Path(config.output)
     files = {"vocabulary": "vocabulary.csv", "entities": "entities", "audit": "audit"}

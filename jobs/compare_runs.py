@@ -14,7 +14,6 @@ It needs no Spark.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +23,10 @@ from yt8m_spark.comparison.report import save_comparison
 from yt8m_spark.comparison.store import RunStore
 from yt8m_spark.comparison.text import comparison_text
 from yt8m_spark.config import describe_config, option
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.run import JobConfig
+from yt8m_spark.plan import DryRun
+from yt8m_spark.run import JobConfig, observed
 from yt8m_spark.tracking import tracked_run
 
 _OUTPUTS = {
@@ -68,8 +69,10 @@ def main(config: Config) -> JobResult:
     # Both readings of name=FOLDER: the output must replace neither.
     inputs = [part for run in config.runs for part in (run, run.partition("=")[2]) if part]
     check_output_free(config.output, overwrite=config.overwrite, inputs=inputs)
+    if config.dry_run:
+        raise DryRun(config, [path for path in inputs if Path(path).exists()])
     comparison = _compare(config)
-    print(f"\n{comparison_text(comparison)}", file=sys.stderr)
+    note(f"\n{comparison_text(comparison)}")
     with (
         tracked_run(
             "compare_runs",
@@ -78,6 +81,7 @@ def main(config: Config) -> JobResult:
             experiment=config.experiment,
             pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
         ) as tracked,
+        observed("compare_runs", config, tracked) as tally,
         staged_output(config.output, overwrite=config.overwrite) as folder,
     ):
         names = save_comparison(comparison, folder)
@@ -86,7 +90,7 @@ def main(config: Config) -> JobResult:
         tracked.log_metrics({"n_runs": len(comparison.runs)})
     outputs = {"comparison": config.output}
     outputs |= {_OUTPUTS[name]: str(Path(config.output) / name) for name in names}
-    return JobResult(outputs, _figures(comparison), tracked.run_id)
+    return JobResult(outputs, _figures(comparison), tracked.run_id, tally.summary())
 
 
 def _compare(config: Config) -> Comparison:

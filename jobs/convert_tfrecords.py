@@ -13,12 +13,12 @@ keep their parts, unless their SHA-256 has changed.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from yt8m_spark.config import option
+from yt8m_spark.events import note
 from yt8m_spark.formats.record_types import KEYS, Keys
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.manifest import MANIFEST, QUARANTINE
@@ -84,10 +84,10 @@ def _tell(converted: Converted, config: Config) -> None:
     """Say on stderr what a user must know."""
     n_kept = converted.n_shards - converted.n_converted
     if n_kept:
-        print(f"{n_kept} of {converted.n_shards} shards had not changed", file=sys.stderr)
+        note(f"{n_kept} of {converted.n_shards} shards had not changed")
     if converted.n_bad_records:
         place = Path(config.output) / QUARANTINE
-        print(f"{converted.n_bad_records} bad records, listed in {place}", file=sys.stderr)
+        note(f"{converted.n_bad_records} bad records, listed in {place}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ logs     map, hit_at_k, perr, gap_at_20, loss, starter_*, the folder as artifact
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,6 +23,7 @@ from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.evaluation_log import log_evaluation
 from yt8m_spark.evaluation_report import model_frequencies, save_evaluation
 from yt8m_spark.evaluation_summary import evaluation_summary
+from yt8m_spark.events import note
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
@@ -110,7 +110,7 @@ def main(config: Config) -> JobResult:
         report = save_evaluation(run.folder, evaluation, names, frequencies=trained)
         run.metrics.update(report.metrics)
         log_evaluation(run.tracked, report, run.folder)
-        print(f"\n{evaluation_summary(report)}", file=sys.stderr)
+        note(f"\n{evaluation_summary(report)}")
         _tell_misses(evaluation)
     return run.result({"evaluation": config.output})
 
@@ -146,10 +146,9 @@ def _of_model(run: Run, config: Config, options: EvaluationOptions) -> Evaluatio
 def _tell_misses(evaluation: Evaluation) -> None:
     if evaluation.n_unpredicted:
         n, n_all = evaluation.n_unpredicted, evaluation.per_entity.num_rows
-        print(
+        note(
             f"{n} of {n_all} entities that label a video are predicted for none: all their "
-            "labels count as misses (--entities leaves them out)",
-            file=sys.stderr,
+            "labels count as misses (--entities leaves them out)"
         )
 
 

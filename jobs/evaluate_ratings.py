@@ -14,13 +14,13 @@ logs     label_precision, label_recall, fleiss_kappa, <name>.human.*, <name>.mac
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
 
 from yt8m_spark.config import option
+from yt8m_spark.events import note
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.named_paths import named_paths
@@ -81,7 +81,7 @@ def main(config: Config) -> JobResult:
         figures = rating_figures(quality, rated.rater_agreement(majority), found)
         page = rating_page(figures, found)
         save_figures(Path(run.folder), figures, page)
-        print("\n" + page, file=sys.stderr)
+        note("\n" + page)
         run.log_metrics({name: value for name, value in figures.items() if isfinite(value)})
         run.tracked.log_text(page, "report.md")
     return run.result({"evaluation": config.output})

@@ -13,8 +13,7 @@ logs     n_videos, n_frames, n_skipped, n_damaged; task_seconds, share_decoding,
 
 from __future__ import annotations
 
-import sys
-
+from yt8m_spark.events import note
 from yt8m_spark.extraction_config import ExtractionConfig, check_installed, extraction_settings
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import step, watch
@@ -52,8 +51,8 @@ def main(config: ExtractionConfig) -> JobResult:
         totals = figures(reports)
         if totals["n_skipped"]:
             told = f"{totals['n_skipped']:.0f} of {n_videos} videos were skipped"
-            print(f"{told}: {config.output}/_skipped.csv says why", file=sys.stderr)
-        print(f"time of tasks: {shares(totals)}", file=sys.stderr)
+            note(f"{told}: {config.output}/_skipped.csv says why")
+        note(f"time of tasks: {shares(totals)}")
         run.log_metrics(totals)
     return run.result({"features": config.output})
 

@@ -10,7 +10,6 @@ logs     n_videos, n_shared_ids, <split>.*; the page and the pictures
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from yt8m_spark.artifacts import save_json
 from yt8m_spark.config import option
+from yt8m_spark.events import note
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.profile_page import profile_page
@@ -87,9 +87,9 @@ def _report(run: Run, profile: Profile, config: Config) -> None:
     (folder / "index.html").write_text(profile_page(profile, plots, inputs), encoding="utf-8")
     for path in (*plots, folder / "index.html"):
         run.tracked.log_file(str(path))
-    print("\n" + text_table(split_rows(profile)), file=sys.stderr)
+    note("\n" + text_table(split_rows(profile)))
     for line in profile_warnings(profile):
-        print(f"warning: {line}", file=sys.stderr)
+        note(f"warning: {line}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ logs     n_videos, bytes before and after, mse and snr_db of each code
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pyspark.sql import DataFrame
 from yt8m_spark.config import option
 from yt8m_spark.core.codebooks import MAX_LEVELS, Codebook, linear_code
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.quantization_report import (
@@ -118,7 +118,7 @@ def main(config: Config) -> JobResult:
         text = figures_text(code_figures(joined(distortions)))
         if config.codebook is None:
             text += sample_note(books, int(run.metrics["n_videos"]))
-        print(text, end="", file=sys.stderr)
+        note(text.removesuffix("\n"))
     outputs = {"codebook": f"{config.output}/{CODEBOOK}", "report": f"{config.output}/_report"}
     return run.result({"table": config.output, **outputs})
 

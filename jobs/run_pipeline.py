@@ -27,6 +27,7 @@ from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.network_config import check_torch, load_networks
 from yt8m_spark.pipeline import Pipeline, RecipeOptions
 from yt8m_spark.pipeline_report import report_recipes
+from yt8m_spark.progress import part
 from yt8m_spark.pyfunc import log_entity_model, log_network_model
 from yt8m_spark.recipes import DEFAULT_RECIPES, Recipe, parse_recipe
 from yt8m_spark.run import Run, child_run, open_run
@@ -171,7 +172,7 @@ def _train(child: TrackedRun, pipeline: Pipeline, recipe: Recipe, model: str) ->
     """Train the model of ``recipe``; figures of the training."""
     if recipe.network:
         return pipeline.train_network(recipe, child).figures()
-    with follow_training(child, pipeline.path("work", recipe.name)):
+    with part(recipe.name), follow_training(child, pipeline.path("work", recipe.name)):
         trained = pipeline.train(recipe)
     log_losses(child, model)
     return trained._asdict()

@@ -11,12 +11,12 @@ logs     one MLflow parent run with the choice, one child run a setting with its
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.core.search import setting_names
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.run import Run, child_run, open_run
 from yt8m_spark.search_config import SearchConfig
@@ -101,7 +101,7 @@ def _report(run: Run, config: SearchConfig, searched: Searched) -> None:
     run.tracked.log_file(plot)
     table = settings_table(names, rows, searched.overall)
     run.tracked.log_text(table, "search.txt")
-    print(f"\n{table}", file=sys.stderr)
+    note(f"\n{table}")
     run.log_metrics(searched.figures())
 
 

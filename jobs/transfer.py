@@ -15,11 +15,11 @@ logs     one MLflow parent run with the table, one child run a row with its metr
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from yt8m_spark.config import describe_config
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.run import Run, child_run, open_run
 from yt8m_spark.transfer import Transfer
@@ -49,7 +49,7 @@ def main(config: Config) -> JobResult:
         transfer.make_videos(rows)
         figures = {}
         for place, row in enumerate(rows, start=1):
-            print(f"row {place} of {len(rows)}: {row.name}", file=sys.stderr, flush=True)
+            note(f"row {place} of {len(rows)}: {row.name}")
             figures[row.name] = _make(run, transfer, row, config)
         _keep(work, run.folder)
         report_rows(run, rows, figures)

@@ -28,8 +28,9 @@ class Config:
 
 
 @pytest.fixture
-def run(capsys):
-    """Run a job of one function; returns its exit status, stdout and stderr."""
+def run(capsys, monkeypatch):
+    """Run a job of one function; returns its exit status, stdout and stderr, as people see it."""
+    monkeypatch.setenv("YT8M_SPARK_LOG", "text")
 
     def run(main, *argv):
         with pytest.raises(SystemExit) as ended:
@@ -136,6 +137,49 @@ def test_a_fault_is_named_by_its_first_line_or_its_type(run, error, last):
     assert err.splitlines()[-1] == f"some_job: failed: {last}"
 
 
+@pytest.mark.parametrize(
+    "reason",
+    ["No space left on device", "/data/a (Read-only file system)", "Mkdirs failed to create x"],
+)
+@pytest.mark.parametrize(
+    "kind", ["java.io.IOException", "org.apache.hadoop.fs.FSError: java.io.IOException"]
+)
+def test_a_disk_at_fault_is_one_line_in_spark_s_own_words_too(run, kind, reason):
+    error = RuntimeError(
+        f"Job aborted\n\tat org.apache.X(X.java:1)\nCaused by: {kind}: {reason}\n\tat Y"
+    )
+    line = f"some_job: error: cannot write or read: {reason}\n"
+    assert run(failing(error)) == (2, "", line)
+
+
+def test_a_write_that_numpy_cut_short_is_a_full_disk(run):
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(OSError, match="written") as told,
+    ):
+        np.ones(1 << 16).tofile(full)
+    status, _, err = run(failing(RuntimeError(f"task failed\nOSError: {told.value}")))
+    assert status == 2
+    assert "No space left on device" in err
+    assert err.count("\n") == 1
+
+
+def test_spark_s_number_of_a_call_is_not_what_went_wrong(run):
+    error = RuntimeError("An error occurred while calling o85.parquet.\n: java.lang.Bad: why\n")
+    assert run(failing(error))[2].endswith("some_job: failed: java.lang.Bad: why\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["Answer from Java side is empty", "Job 3 cancelled because SparkContext was shut down"]
+)
+def test_a_spark_that_was_told_to_end_is_one_line(run, text):
+    error = RuntimeError(f"An error occurred while calling o8.collect.\n: X: {text}\n\tat a.b(c)")
+    status, _, err = run(failing(error))
+    assert status == 128 + 15  # SIGTERM
+    assert err.startswith("some_job: failed: Spark has ended")
+    assert err.count("\n") == 1
+
+
 def test_a_plain_value_error_is_a_fault_of_ours(run):
     assert run(failing(ValueError("shapes (2,) and (3,) do not match")))[0] == 1
 
@@ -176,9 +220,15 @@ def test_a_fault_of_ours_in_a_task_shows_the_task_s_stack_without_java(
 @pytest.mark.parametrize(
     ("query", "part"),
     [
-        (lambda spark, path: spark.read.parquet(f"{path}/nowhere"), "Path does not exist: file:/"),
-        (lambda spark, path: spark.range(1).select("rgb"), "name `rgb` cannot be resolved"),
-        (lambda spark, path: spark.range(1).filter("id >< 3"), "Syntax error at or near '<'"),
+        (
+            lambda spark, path: spark.read.parquet(f"{path}/nowhere").count(),
+            "Path does not exist: file:/",
+        ),
+        (lambda spark, path: spark.range(1).select("rgb").count(), "name `rgb` cannot be resolved"),
+        (
+            lambda spark, path: spark.range(1).filter("id >< 3").count(),
+            "Syntax error at or near '<'",
+        ),
         (lambda spark, path: spark.range(1).write.parquet(path), "already exists"),
     ],
 )

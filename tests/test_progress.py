@@ -1,5 +1,6 @@
 """Counts of tasks and the bar over them. That tasks of Spark count is tested in tests/spark."""
 
+import json
 import os
 import re
 import threading
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from yt8m_spark import progress
-from yt8m_spark.progress import Heartbeat, step, watch
+from yt8m_spark.events import reporting
+from yt8m_spark.progress import Heartbeat, part, step, watch
 
 
 @pytest.fixture
@@ -157,3 +159,32 @@ def test_a_log_file_gets_few_bars_and_a_terminal_many(monkeypatch):
         )
         intervals[is_terminal] = progress._interval()
     assert intervals[True] <= 1 < intervals[False]
+
+
+def test_work_that_need_not_be_done_counts_as_done(folder):
+    heartbeat = Heartbeat(folder, "fit")
+    heartbeat.advance(3)
+    heartbeat.catch_up(10)
+    heartbeat.catch_up(5)
+    heartbeat.flush()
+    assert (Path(folder) / "fit").read_text() == "10"
+
+
+def test_stages_that_are_alike_go_by_the_part_they_belong_to(folder, capsys):
+    with part("fold-1"), watch(folder, 10, "train moe, 40 entities"):
+        count(folder, "0", 10)
+    assert last_bar(capsys.readouterr().err).startswith("fold-1: train moe, 40 entities: 100%")
+
+
+def test_in_a_log_a_bar_is_an_event_with_rate_and_time_left(folder, capsys, monkeypatch):
+    monkeypatch.setenv("YT8M_SPARK_LOG", "json")
+    monkeypatch.setattr(progress, "_LOG_SECONDS", 0.0)
+    with reporting("train_entities"), progress.bar(30, "train", " videos") as shown:
+        for _ in range(3):
+            shown.update(5)
+    start, *told, end = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (start["event"], end["event"], end["done"]) == ("stage_started", "stage_finished", 15)
+    assert [(e["event"], e["done"], e["total"], e["unit"]) for e in told] == [
+        ("progress", done, 30, "videos") for done in (5, 10, 15)
+    ]
+    assert all(e["per_second"] > 0 and e["left_seconds"] >= 0 for e in told)

@@ -45,7 +45,7 @@ def work(tmp_path):
     )
     write_plan(str(tmp_path), plan)
     (tmp_path / "losses").mkdir()
-    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks").mkdir(exist_ok=True)
     return tmp_path
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import tomllib
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import LARGEST_TOML, parse_toml, read_text
 
-__all__ = ["check_counts", "describe_config", "load_config", "option"]
+__all__ = ["Option", "check_counts", "describe_config", "list_options", "load_config", "option"]
 
 Config = TypeVar("Config")
 
 _LARGEST = 2**63 - 1  # of a long
+_BOOL = "true/false"
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -27,11 +28,35 @@ def option(help: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: A002 
     return dataclasses.field(default=default, metadata={"help": help})
 
 
+class Option(NamedTuple):
+    """One option of a job, as its users see it."""
+
+    flag: str  # --batch-size
+    value: str  # what it takes: N, X, TEXT, true/false, a/b/c
+    help: str
+    default: str | None  # None: it must be given; empty: nothing
+
+
+def list_options(config_type: type[Any]) -> list[Option]:
+    """Options of a job whose dataclass is ``config_type``, in their order."""
+    hints = typing.get_type_hints(config_type)
+    return [
+        Option(
+            flag="--" + field.name.replace("_", "-"),
+            value=_metavar(hints[field.name]),
+            help=str(field.metadata.get("help", "")),
+            default=_default(field),
+        )
+        for field in dataclasses.fields(config_type)
+    ]
+
+
 def load_config(config_type: type[Config], argv: Sequence[str], *, job: str) -> Config:
     """Fill ``config_type`` from ``--config FILE.toml`` and one flag for each field.
 
     Fields may be str, int, float, bool, a Literal of strings, ``tuple[str, ...]`` (given as
-    ``a,b,c``) or one of these ``| None``.
+    ``a,b,c``) or one of these ``| None``. Where the file names another TOML file, it is the one
+    beside it, if there is one.
 
     Raises
     ------
@@ -49,7 +74,7 @@ def load_config(config_type: type[Config], argv: Sequence[str], *, job: str) -> 
             if key not in fields:
                 known = ", ".join(sorted(fields))
                 raise InputError(f"unknown key {key!r}", where=path, expected=f"one of {known}")
-            values[key] = _from_toml(value, hints[key], f"{path}, key {key!r}")
+            values[key] = _beside(path, _from_toml(value, hints[key], f"{path}, key {key!r}"))
     for key, text in given.items():
         if text is not None:
             values[key] = _from_text(text, hints[key], "--" + key.replace("_", "-"))
@@ -91,27 +116,34 @@ class _Parser(argparse.ArgumentParser):
 def _parser(config_type: type[Any], job: str) -> argparse.ArgumentParser:
     parser = _Parser(prog=f"{job}.py", description=config_type.__doc__, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.toml", help="options in a file; flags win")
-    hints = typing.get_type_hints(config_type)
-    for field in dataclasses.fields(config_type):
-        is_bool = _plain(hints[field.name]) is bool
+    for known in list_options(config_type):
+        is_bool = known.value == _BOOL
         parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            dest=field.name,
-            metavar=_metavar(hints[field.name]),
+            known.flag,
+            metavar=known.value,
             nargs="?" if is_bool else None,
             const="true" if is_bool else None,
-            help=_help(field),
+            help=_help(known),
         )
     return parser
 
 
-def _help(field: dataclasses.Field[Any]) -> str:
-    text = str(field.metadata.get("help", "")).replace("%", "%%")
+def _help(known: Option) -> str:
+    if known.default is None:
+        told = f"{known.help} (required)"
+    elif known.default:
+        told = f"{known.help} (default: {known.default})"
+    else:
+        told = known.help
+    return told.replace("%", "%%")  # argparse fills in what follows a %
+
+
+def _default(field: dataclasses.Field[Any]) -> str | None:
     if field.default is dataclasses.MISSING:
-        return f"{text} (required)"
-    if field.default is None or field.default is False or field.default in ("", ()):
-        return text
-    return f"{text} (default: {_as_text(field.default)})".replace("%%", "%").replace("%", "%%")
+        return None
+    if field.default is None or field.default is False:
+        return ""
+    return _as_text(field.default)
 
 
 def _as_text(value: object) -> str:
@@ -124,7 +156,7 @@ def _metavar(hint: Any) -> str:
     plain = _plain(hint)
     if typing.get_origin(plain) is Literal:
         return "/".join(typing.get_args(plain))
-    names = {str: "TEXT", int: "N", float: "X", bool: "true/false"}
+    names = {str: "TEXT", int: "N", float: "X", bool: _BOOL}
     return names.get(plain, "A,B,...")
 
 
@@ -153,16 +185,19 @@ def _from_text(text: str, hint: Any, where: str) -> Any:
 
 
 def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError(number)
-    return number
+    try:
+        if math.isfinite(number):
+            return number
+    except OverflowError:  # a whole number of hundreds of digits
+        pass
+    raise ValueError(number)
 
 
 def _from_toml(value: Any, hint: Any, where: str) -> Any:
     plain = _plain(hint)
     if typing.get_origin(plain) is tuple and isinstance(value, list):
         if all(isinstance(part, str) for part in value):
-            return tuple(value)
+            return tuple(_checked_choice(part, str, where) for part in value)
         raise InputError("wrong value", where=where, expected="a list of texts", found=value)
     if plain is float and type(value) is int:
         return float(value)
@@ -177,7 +212,20 @@ def _from_toml(value: Any, hint: Any, where: str) -> Any:
     return _checked_choice(value, plain, where)
 
 
+def _beside(path: str, value: Any) -> Any:
+    """``value`` of the TOML file at ``path``: another TOML file is looked for beside it first.
+
+    So settings that name each other work from every folder, those in the wheel, too.
+    """
+    if isinstance(value, str) and value.endswith(".toml"):
+        near = os.path.join(os.path.dirname(path), value)
+        return near if os.path.isfile(near) else value
+    return value
+
+
 def _checked_choice(text: str, plain: Any, where: str) -> str:
+    if "\0" in text:  # TOML has a way to write it, and no path can hold it
+        raise InputError("wrong value", where=where, expected="no zero byte", found=repr(text[:40]))
     if typing.get_origin(plain) is Literal and text not in typing.get_args(plain):
         choices = ", ".join(typing.get_args(plain))
         raise InputError("wrong value", where=where, expected=f"one of {choices}", found=text)
@@ -186,9 +234,6 @@ def _checked_choice(text: str, plain: Any, where: str) -> str:
 
 def _read_toml(path: str) -> dict[str, Any]:
     try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
+        return parse_toml(read_text(path, "not a TOML file", LARGEST_TOML), path)
     except OSError as error:
         raise InputError("cannot read config", where=path, found=error.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("not a TOML file", where=path, found=error) from None

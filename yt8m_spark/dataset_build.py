@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from pyspark.sql import functions as F
 from yt8m_spark.core.funnel import Stage, add_stages, funnel_line
 from yt8m_spark.dataset_config import DatasetConfig
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.formats.vocabulary_topics import VocabularyTopics
 from yt8m_spark.progress import step, watch
 from yt8m_spark.run import Run
@@ -167,4 +167,4 @@ def _tell_round(done: Round) -> None:
     line = (
         f"{done.n_videos:,} videos, {done.n_entities:,} entities, {done.n_removed:,} with too few"
     )
-    print(f"  {line}", file=sys.stderr, flush=True)
+    note(f"  {line}")

@@ -17,7 +17,8 @@ from yt8m_spark.video.network_files import network_digest
 __all__ = ["ExtractionConfig", "check_installed", "extraction_settings"]
 
 # What has no say in the features of a video, and so may change when an extraction is resumed.
-_FREE = {"output", "overwrite", "resume", "tracking_uri", "experiment", "format", "max_skipped"}
+_FREE = {"output", "overwrite", "dry_run", "resume", "tracking_uri", "experiment", "format"}
+_FREE |= {"max_skipped"}
 
 # `video.decode.Sampling` reckons in fractions of a million.
 _LEAST = 1e-6

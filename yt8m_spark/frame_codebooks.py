@@ -89,9 +89,11 @@ def _fit(
     fits = len(samples) * (2 if "gmm" in methods else 1)
     with watch(heartbeats, fits * MAX_ITERATIONS, "fit codebooks", " iterations") as counted:
         heartbeat = Heartbeat(counted, "fit")
-        for name, codes in samples.items():
+        for place, (name, codes) in enumerate(samples.items(), start=1):
             for method, fitted in fit_codebooks(codes, methods, options, heartbeat.advance).items():
                 found[method][name] = fitted
+            # Fits that converged early: their iterations are done as well.
+            heartbeat.catch_up(place * fits * MAX_ITERATIONS // len(samples))
         heartbeat.flush()
     return found
 

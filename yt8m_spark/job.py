@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from pyspark.logger import PySparkLogger
 
 from yt8m_spark.config import load_config
 from yt8m_spark.errors import InputError, RankError
+from yt8m_spark.events import emit, has_begun, reporting
+from yt8m_spark.masking import masked
+from yt8m_spark.plan import DryRun, report_plan, with_plan_of
 
 __all__ = ["JobResult", "run_job", "user_error"]
 
@@ -44,7 +48,19 @@ _STORAGE_IN_TASK = re.compile(
     r"(?:OSError|PermissionError|NotADirectoryError|IsADirectoryError|FileExistsError): "
     rf"(\[Errno (?:{_NUMBERS})\] .+)"
 )
+# What NumPy says of a write that ended early: not why, but there is hardly another reason.
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
+# Spark's own readers and writers say it in Java.
+_STORAGE_IN_JAVA = re.compile(
+    r"(?:(?:java\.n?io\.[\w.$]*Exception|org\.apache\.hadoop\.fs\.FSError): )+([^\n]*"
+    r"(?:No space left on device|Disk quota exceeded|Read-only file system|Permission denied"
+    r"|Mkdirs failed to create)[^\n]*)"
+)
 _CANCELLED = "SPARK_JOB_CANCELLED"
+# What is said of the JVM beside this Python when it was told to end, or killed.
+_ENDED = re.compile(r"SparkContext was shut down|Answer from Java side is empty")
+_ENDED_LINE = "Spark has ended: its JVM was told to, or killed"
+_CALLING = "An error occurred while calling "  # a method by its number; what went wrong comes next
 _WORKER_TRACE = re.compile(r"Traceback \(most recent call last\):.*?(?=\n\tat |\n\n|\Z)", re.DOTALL)
 _JAVA_FRAME = re.compile(r"^\s+(at [\w.$/]+\(.*|\.\.\. \d+ more)\n?", re.MULTILINE)
 _SQLSTATE = re.compile(r"\s*SQLSTATE: \w+.*")
@@ -60,6 +76,8 @@ class JobResult:
     outputs: dict[str, str]
     metrics: dict[str, float] = field(default_factory=dict)
     mlflow_run_id: str | None = None
+    counters: dict[str, float] = field(default_factory=dict)  # of `yt8m_spark.counters`
+    dry_run: bool = False
 
 
 def run_job(
@@ -77,8 +95,9 @@ def run_job(
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
     _terminate_in_order()
     try:
-        config = load_config(config_type, sys.argv[1:] if argv is None else argv, job=name)
-        result = main(config)
+        with reporting(name):
+            given = sys.argv[1:] if argv is None else argv
+            result = _told(name, config_type, main, given)
     except KeyboardInterrupt:
         sys.exit(_interrupted(name))
     except Exception as error:
@@ -89,15 +108,42 @@ def run_job(
     sys.exit(0)
 
 
+def _told(
+    name: str, config_type: type[Config], main: Callable[[Config], JobResult], argv: Sequence[str]
+) -> JobResult:
+    """What ``main`` gives, or the plan if that is what is asked for; tells of its end."""
+    began = time.monotonic()
+    try:
+        config = load_config(config_type, argv, job=name)
+        with with_plan_of(config):
+            result = main(config)
+    except DryRun as asked:
+        return JobResult({}, report_plan(name, asked), dry_run=True)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if has_begun():  # what is refused before, in one line on stderr, has not failed
+            reason = user_error(error) or f"{type(error).__name__}: {_first_line(error)}"
+            reason = _ENDED_LINE if _ENDED.search(str(error)) else reason
+            seconds = round(time.monotonic() - began, 3)
+            failed = {"status": "failed", "seconds": seconds, "error": reason}
+            emit("job_failed", failed, level=logging.ERROR)
+        raise
+    seconds = round(time.monotonic() - began, 3)
+    emit("job_finished", {"status": "finished", **result.counters, "seconds": seconds})
+    return result
+
+
 def user_error(error: BaseException) -> str | None:
     """One line if ``error``, or what caused it, is an input at fault; else None."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError) and error.errno in _STORAGE:
         return f"cannot write or read: {error}"
-    in_storage = _STORAGE_IN_TASK.search(str(error))
+    in_storage = _STORAGE_IN_TASK.search(str(error)) or _STORAGE_IN_JAVA.search(str(error))
     if in_storage:
         return f"cannot write or read: {in_storage.group(1)}"
+    cut_short = _CUT_SHORT.search(str(error))
+    if cut_short:
+        return f"cannot write: No space left on device, it seems ({cut_short.group(0)})"
     found = _IN_TASK.search(str(error)) or _UNREADABLE.search(str(error))
     if found:
         return _SQLSTATE.sub("", found.group(1)).strip()
@@ -122,34 +168,43 @@ def _report(name: str, error: Exception) -> int:
     """Tell ``error`` on stderr and return the exit status."""
     line = user_error(error)
     if line is not None:
-        print(f"{name}: error: {line}", file=sys.stderr)
+        _tell(f"{name}: error: {line}")
         return 2
+    if _ENDED.search(str(error)):
+        _tell(f"{name}: failed: {_ENDED_LINE}")
+        return 128 + signal.SIGTERM
     if isinstance(error, RankError):  # a page of the driver's stack would tell no more
-        print(f"{name}: failed: {error}", file=sys.stderr)
+        _tell(f"{name}: failed: {error}")
         return 1
     # A fault of ours: the Python side of the story, from the worker if it happened there.
     in_worker = _WORKER_TRACE.search(str(error))
     trace = in_worker.group(0) if in_worker else traceback.format_exc()
-    print(_JAVA_FRAME.sub("", trace), file=sys.stderr)
-    print(f"{name}: failed: {_first_line(error)}", file=sys.stderr)
+    _tell(_JAVA_FRAME.sub("", trace))
+    _tell(f"{name}: failed: {_first_line(error)}")
     return 1
 
 
+def _tell(text: str) -> None:
+    """Print an error: a path, or Spark's own words, may have a secret in them."""
+    print(masked(text), file=sys.stderr)
+
+
 def _first_line(error: BaseException) -> str:
-    """First line of ``error`` that is not empty, or its type."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """First line of ``error`` that says something, or its type."""
+    told = (line.strip(" \t:") for line in str(error).splitlines())
+    lines = [line for line in told if line and not line.startswith(_CALLING)]
     return lines[0] if lines else repr(error)
 
 
 def _json_line(name: str, result: JobResult) -> str:
     # JSON has no NaN; a figure that could not be taken is null.
     metrics = {k: v if math.isfinite(v) else None for k, v in result.metrics.items()}
-    return json.dumps(
-        {
-            "job": name,
-            "outputs": result.outputs,
-            "metrics": metrics,
-            "mlflow_run_id": result.mlflow_run_id,
-        },
-        default=float,  # NumPy's numbers
-    )
+    line: dict[str, object] = {
+        "job": name,
+        "outputs": {output: masked(path) for output, path in result.outputs.items()},
+        "metrics": metrics,
+        "mlflow_run_id": result.mlflow_run_id,
+    }
+    if result.dry_run:
+        line["dry_run"] = True
+    return json.dumps(line, default=float)  # NumPy's numbers

@@ -39,6 +39,7 @@ _FREE = {
     "warmup_steps",
     "output",
     "overwrite",
+    "dry_run",
     "resume",
     "tracking_uri",
     "experiment",

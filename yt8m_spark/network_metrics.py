@@ -13,16 +13,16 @@ import json
 import math
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from yt8m_spark.artifacts import load_json, save_json
+from yt8m_spark.events import note
+from yt8m_spark.progress import Bar, bar
 from yt8m_spark.tracking import TrackedRun
 from yt8m_spark.tracking_entries import metrics_entry
 
@@ -97,10 +97,9 @@ def follow_network(
     follower = _Follower(tracked, root, followed, validate, keep)
     for epoch, metrics in sorted(followed.validated.items()):
         follower.log_validation(epoch, metrics)
-    with tqdm(
-        total=n_steps * n_epochs, desc="train", unit=" steps", file=sys.stderr, mininterval=_often()
-    ) as bar:
-        thread = threading.Thread(target=follower.run, args=(bar, stop, failed), daemon=True)
+    with bar(n_steps * n_epochs, "train", " steps") as shown:
+        arguments = (follower.run, shown, stop, failed)
+        thread = threading.Thread(target=copy_context().run, args=arguments, daemon=True)
         thread.start()
         try:
             yield followed
@@ -141,15 +140,15 @@ class _Follower:
         self._inode = 0  # of the log: a training that goes on writes it anew, cut back
         self._logged = 0  # newest step that is logged
 
-    def run(self, bar: tqdm[Any], stop: threading.Event, failed: threading.Event) -> None:
+    def run(self, shown: Bar, stop: threading.Event, failed: threading.Event) -> None:
         """Look until the training has ended, and then once more."""
         ended = False
         while not ended:
             ended = stop.wait(_SECONDS)
             try:
-                self._log_steps(bar)
+                self._log_steps(shown)
             except Exception as error:  # a curve less, not a training less
-                tqdm.write(f"no figures of the training under way: {error!r}", file=sys.stderr)
+                note(f"no figures of the training under way: {error!r}")
             if not failed.is_set():
                 self._look_at_models(failed)
 
@@ -158,7 +157,7 @@ class _Follower:
         named = {f"validate_{name}": value for name, value in metrics.items()}
         self._tracked.log_metrics(named, step=epoch)
 
-    def _log_steps(self, bar: tqdm[Any]) -> None:
+    def _log_steps(self, shown: Bar) -> None:
         """Log the lines that are new."""
         figures: list[tuple[str, float, int]] = []
         for line in self._new_lines():
@@ -172,8 +171,8 @@ class _Follower:
             self._tracked.log_entry(metrics_entry(figures))
         last = self._followed.last
         if last:
-            bar.set_postfix_str(self._told(last))
-            bar.update(last["global_step"] - bar.n)
+            shown.set_postfix_str(self._told(last))
+            shown.update(last["global_step"] - shown.n)
 
     def _told(self, last: dict[str, Any]) -> str:
         """What stands behind the bar."""
@@ -209,7 +208,7 @@ class _Follower:
                 self.log_validation(epoch, self._followed.validated[epoch])
             except Exception as error:
                 self._followed.error = error
-                tqdm.write(f"validation of pass {epoch} failed: {error}", file=sys.stderr)
+                note(f"validation of pass {epoch} failed: {error}")
         self._prune()
 
     def _prune(self) -> None:
@@ -219,8 +218,3 @@ class _Follower:
         for epoch, model in models.items():
             if epoch not in kept and not (waiting and epoch not in self._followed.validated):
                 shutil.rmtree(model, ignore_errors=True)
-
-
-def _often() -> float:
-    """Seconds between bars: often for a person at a terminal, rarely for a log file."""
-    return 0.5 if sys.stderr.isatty() else 10.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from yt8m_spark.comparison import compare
 from yt8m_spark.comparison.report import save_comparison
 from yt8m_spark.comparison.runs import read_evaluation
 from yt8m_spark.evaluation_report import EvaluationReport
+from yt8m_spark.events import note
 from yt8m_spark.report import figures_table
 from yt8m_spark.run import Run
 
@@ -35,4 +35,4 @@ def report_recipes(run: Run, reports: Mapping[str, EvaluationReport], baseline: 
         run.tracked.log_contents(str(root / "comparison"), "comparison")
     run.tracked.log_text(table, "table.txt")
     run.log_metrics({f"{name}.{key}": v for name, row in rows.items() for key, v in row.items()})
-    print(f"\n{table}", file=sys.stderr)
+    note(f"\n{table}")

@@ -6,22 +6,28 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from yt8m_spark import __version__
 from yt8m_spark.artifacts import check_output_free, staged_output
 from yt8m_spark.config import describe_config, option
-from yt8m_spark.datasets import describe_dataset
+from yt8m_spark.counters import Tally, sizes_of, tallied
+from yt8m_spark.datasets import Described, describe_dataset
 from yt8m_spark.environment import describe_environment, environment_tags
+from yt8m_spark.events import emit, in_job, note
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.job import JobResult
+from yt8m_spark.plan import DryRun
 from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
 
-__all__ = ["JobConfig", "Run", "child_run", "open_run"]
+__all__ = ["JobConfig", "Run", "child_run", "observed", "open_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,7 @@ class JobConfig:
         "MLflow store (default: MLFLOW_TRACKING_URI or mlflow.db)", None
     )
     experiment: str = option("MLflow experiment", "yt8m_spark")
+    dry_run: bool = option("print plan, inputs, sizes, time and memory, and stop", False)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Run:
     folder: str
     heartbeats: str
     metrics: dict[str, float] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log figures to MLflow and keep them for the job's JSON line."""
@@ -56,7 +64,8 @@ class Run:
 
     def result(self, outputs: Mapping[str, str]) -> JobResult:
         """Return the job's report, with ``outputs`` by name."""
-        return JobResult(dict(outputs), dict(self.metrics), self.tracked.run_id)
+        counters = self.tally.summary()
+        return JobResult(dict(outputs), dict(self.metrics), self.tracked.run_id, counters)
 
 
 def _check_inputs(inputs: Sequence[str]) -> None:
@@ -81,10 +90,14 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
     InputError
         If the output exists and ``overwrite`` is not set, or would replace an input, or a local
         input is not there.
+    DryRun
+        In place of all that, if ``config.dry_run`` is set and none of these is wrong.
     """
     given = [path for path in inputs if path is not None]
     check_output_free(config.output, overwrite=config.overwrite, inputs=given)
     _check_inputs(given)
+    if config.dry_run:
+        raise DryRun(config, given)
     with (
         spark_session(job) as spark,
         tracked_run(
@@ -94,14 +107,51 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
             experiment=config.experiment,
             pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
         ) as tracked,
-        staged_output(config.output, overwrite=config.overwrite) as folder,
+        staged_output(
+            config.output,
+            overwrite=config.overwrite,
+            run_id=tracked.run_id,
+            killed=partial(_end_killed, tracked),
+        ) as folder,
     ):
-        _describe(tracked, spark, job, config, given)
-        heartbeats = f"{folder}.heartbeats"
+        described = _describe(tracked, spark, job, config, given)
+        with observed(job, config, tracked, described) as tally:
+            tally.speculative = _is_speculative(spark)
+            heartbeats = f"{folder}.heartbeats"
+            try:
+                yield Run(spark, tracked, folder, heartbeats, tally=tally)
+            finally:
+                shutil.rmtree(heartbeats, ignore_errors=True)
+            tally.written = sizes_of([describe_dataset(folder, "output", job)])
+    emit("output_written", {"path": config.output, **tally.written})
+
+
+@contextmanager
+def observed(
+    job: str, config: JobConfig, tracked: TrackedRun, described: Sequence[Described] = ()
+) -> Iterator[Tally]:
+    """Let events of the body be of ``job`` and its run; count what it does and log the counters.
+
+    ``described`` is what it reads. `open_run` does this itself.
+    """
+    with in_job(job, tracked.run_id), tallied() as tally:
+        tally.read = sizes_of(described)
+        emit("job_started", {"version": __version__, **_options_given(config)})
         try:
-            yield Run(spark, tracked, folder, heartbeats)
-        finally:
-            shutil.rmtree(heartbeats, ignore_errors=True)
+            yield tally
+        except BaseException:
+            with suppress(Exception):  # what went wrong is the error that counts
+                tracked.log_metrics(tally.metrics())
+            raise
+        tracked.log_metrics(tally.metrics())
+
+
+def _end_killed(tracked: TrackedRun, run_id: str) -> None:
+    """Mark the run of a process that was killed as KILLED in MLflow: it could not do so itself."""
+    note(f"run {run_id} to this output was killed: what it left is removed")
+    with suppress(Exception):  # of another store, or a server that is away
+        if tracked.client.get_run(run_id).info.status == "RUNNING":
+            tracked.client.set_terminated(run_id, "KILLED")
 
 
 def child_run(
@@ -119,8 +169,8 @@ def child_run(
 
 def _describe(
     tracked: TrackedRun, spark: SparkSession, job: str, config: JobConfig, inputs: Sequence[str]
-) -> None:
-    """Log what the job reads, and with what it works."""
+) -> list[Described]:
+    """Log what the job reads, which is given back, and with what it works."""
     named = {getattr(config, f.name): f.name for f in reversed(fields(config))}
     datasets = [describe_dataset(path, named.get(path, "input"), job) for path in inputs]
     if datasets:
@@ -128,3 +178,20 @@ def _describe(
     environment = describe_environment(spark)
     tracked.log_tags(environment_tags(environment))
     tracked.log_text(json.dumps(environment, indent=2), "environment.json")
+    return datasets
+
+
+def _options_given(config: JobConfig) -> dict[str, str]:
+    """Options that are not what they are by default, for the event of the start."""
+    named = describe_config(config)
+    defaults = {f.name: f.default for f in fields(config)}
+    changed = [n for n in named if defaults[n] is MISSING or getattr(config, n) != defaults[n]]
+    return {f"option.{name}": named[name] for name in changed}
+
+
+def _is_speculative(spark: SparkSession) -> bool:
+    """Whether Spark runs copies of slow tasks; not, where it does not tell, as serverless."""
+    try:
+        return str(spark.conf.get("spark.speculation", "false")).lower() == "true"
+    except PySparkException:
+        return False

@@ -23,6 +23,7 @@ from yt8m_spark.config import describe_config
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.vocabulary import read_vocabulary
+from yt8m_spark.progress import part as named
 from yt8m_spark.progress import watch
 from yt8m_spark.run import Run, child_run
 from yt8m_spark.scorer import (
@@ -162,7 +163,7 @@ class _Stages:
             entities = self._entities(like)
             if name == SECOND and entities is not None:
                 entities = np.intersect1d(entities, data.entities)
-            with follow_training(tracked, str(part)):
+            with named(name), follow_training(tracked, str(part)):
                 trained = train_entities(
                     self._run.spark,
                     data,

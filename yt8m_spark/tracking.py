@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from tqdm import tqdm
 
+from yt8m_spark.events import note
 from yt8m_spark.experiments import store_uri
 from yt8m_spark.masking import masked
 from yt8m_spark.pending import NewRun, PendingRun, find_or_make_run
@@ -82,8 +81,8 @@ class TrackedRun:
             self.log_text(json.dumps(named, indent=2), "params.json")
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Log tags."""
-        self.log_entry(tags_entry(tags))
+        """Log tags, passwords in them masked."""
+        self.log_entry(tags_entry({key: masked(value) for key, value in tags.items()}))
 
     def log_inputs(self, datasets: Sequence[Mapping[str, str | None]]) -> None:
         """Log the data that the run reads (see `yt8m_spark.datasets`)."""
@@ -270,4 +269,5 @@ def _what_is_lost(server: Server) -> str:
 
 
 def _tell(server: Server, what: str) -> None:
-    tqdm.write(f"MLflow at {masked(server.uri)} {what}", file=sys.stderr)
+    event = "mlflow_answers" if server.away is None else "mlflow_unreachable"
+    note(f"MLflow at {server.uri} {what}", event=event)

@@ -9,6 +9,7 @@ from typing import Any
 
 from yt8m_spark.artifacts import load_json
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.small_text import parse_json
 from yt8m_spark.tracking_entries import Entry
 
 __all__ = ["read_entries", "read_run"]
@@ -57,8 +58,8 @@ def read_entries(path: Path) -> list[Entry]:
 
 def _entry(line: bytes, where: str) -> Entry:
     try:
-        entry: Entry = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
+        entry: Entry = parse_json(line.decode(), where)
+    except UnicodeDecodeError as error:
         raise InputError("not a line of JSON", where=where, found=error) from None
     kind = entry.get("kind") if isinstance(entry, dict) else None
     if not (_is_text(kind) and kind in _ENTRIES):

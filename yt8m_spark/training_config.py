@@ -32,6 +32,7 @@ _FILES = ("positive_weight", "label_recall", "label_precision")
 _FREE = {
     "output",
     "overwrite",
+    "dry_run",
     "resume",
     "tracking_uri",
     "experiment",

@@ -11,7 +11,6 @@ pass that all of them are in. See `spark.loss_board` for what tasks write.
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 import threading
 import time
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from yt8m_spark.artifacts import load_json
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.loss_plot import LOSS_PLOT, draw_loss_by_pass, loss_histories
 from yt8m_spark.spark.gathering import mean_losses
 from yt8m_spark.spark.plan import Plan, block_file, read_plan
@@ -100,7 +99,7 @@ def _follow(tracked: TrackedRun, work: str, stop: threading.Event) -> None:
                 tracked.log_metrics(figures._asdict(), step=step)
                 logged, at = step, time.monotonic()
     except Exception as error:  # a curve less, not a training less
-        tqdm.write(f"no more figures of the training under way: {error!r}", file=sys.stderr)
+        note(f"no more figures of the training under way: {error!r}")
 
 
 def _plan_at(work: str) -> Plan | None:

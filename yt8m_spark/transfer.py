@@ -8,7 +8,6 @@ that was stopped goes on behind the last one: ``videos/{train,test}``, ``whiteni
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 
-from yt8m_spark.artifacts import save_json, staged_output
+from yt8m_spark.artifacts import load_json, save_json, staged_output
 from yt8m_spark.core.evaluation_options import EvaluationOptions
 from yt8m_spark.core.training_options import TrainingOptions
 from yt8m_spark.evaluation_report import EvaluationReport, model_frequencies, save_evaluation
@@ -27,7 +26,7 @@ from yt8m_spark.formats.vocabulary import Vocabulary
 from yt8m_spark.formats.vocabulary_details import VocabularyDetails
 from yt8m_spark.network_config import NetworkConfig
 from yt8m_spark.network_training import NetworkTask, train_network
-from yt8m_spark.progress import watch
+from yt8m_spark.progress import part, watch
 from yt8m_spark.spark.activations import export_activations, mark_activations
 from yt8m_spark.spark.provenance import mark_features, origin_of
 from yt8m_spark.spark.scoring import evaluate_model
@@ -113,7 +112,7 @@ class Transfer:
     def done(self, row: TransferRow) -> dict[str, float] | None:
         """Metrics of ``row`` if it was made already."""
         path = self._folder / "rows" / f"{row.name}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return load_json(path) if path.exists() else None
 
     def make(self, row: TransferRow, tracked: TrackedRun) -> dict[str, float]:
         """Learn and evaluate ``row``, its figures by pass in ``tracked``; its metrics."""
@@ -187,7 +186,7 @@ class Transfer:
         with self._stage("models", row.name) as folder:
             if folder is None:
                 return
-            with follow_training(tracked, work):
+            with part(row.name), follow_training(tracked, work):
                 trained = train_entities(
                     self._spark,
                     data,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from yt8m_spark.artifacts import save_json
 from yt8m_spark.comparison import compare
 from yt8m_spark.comparison.report import save_comparison
 from yt8m_spark.comparison.runs import read_evaluation
+from yt8m_spark.events import note
 from yt8m_spark.plot_style import COLOURS, INK, MARKERS, RULE, clean, plain, save_png
 from yt8m_spark.report import TABLE_METRICS, figures_table
 from yt8m_spark.run import Run
@@ -53,7 +53,7 @@ def report_rows(run: Run, rows: Sequence[TransferRow], figures: Mapping[str, Fig
         save_comparison(compare(evaluated, baseline=names[0]), str(root / "comparison"))
         run.tracked.log_contents(str(root / "comparison"), "comparison")
     run.log_metrics({f"{r.name}.{key}": v for r in rows for key, v in figures[r.name].items()})
-    print(f"\n{text}", file=sys.stderr)
+    note(f"\n{text}")
 
 
 def approaches(rows: Sequence[TransferRow]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from yt8m_spark.artifacts import load_json, save_json, staged_output
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.formats.class_lists import read_classes
 from yt8m_spark.formats.target_labels import read_target_labels
 from yt8m_spark.progress import step, watch
@@ -127,7 +127,7 @@ def _make_target(spark: SparkSession, frames: str, files: LabelFiles, root: Path
         "n_conflicting_videos": counts.n_conflicting,
     }
     counted = ", ".join(f"{n} {name[2:].replace('_', ' ')}" for name, n in told.items())
-    print(f"target: {counted}", file=sys.stderr)
+    note(f"target: {counted}")
     save_json(root / "target.json", {**splits, "counts": told})
     shutil.rmtree(root / "labels")
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from yt8m_spark.artifacts import check_output_free, load_json, save_json
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.file_locks import try_lock
 from yt8m_spark.job import user_error
+from yt8m_spark.plan import is_dry_run
 
 __all__ = ["work_folder"]
 
@@ -56,6 +57,10 @@ def work_folder(
     check_output_free(output, overwrite=overwrite)
     target = Path(output).resolve()
     work = target.parent / f".{target.name}.work"
+    if is_dry_run():
+        _check(work, settings, resume=resume, overwrite=overwrite)
+        yield str(work)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(target.parent / f".{target.name}.lock", output):
         _open(work, settings, resume=resume, overwrite=overwrite)
@@ -63,7 +68,7 @@ def work_folder(
             yield str(work)
         except BaseException as error:
             if has_progress(work):
-                print(f"what is done is kept in {work}: go on with --resume", file=sys.stderr)
+                note(f"what is done is kept in {work}: go on with --resume")
             elif user_error(error):
                 shutil.rmtree(work)
             raise
@@ -90,11 +95,18 @@ def _alone(lock: Path, output: str) -> Iterator[None]:
 
 def _open(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
     """Make the folder empty, or check that it is of the same run."""
+    _check(work, settings, resume=resume, overwrite=overwrite)
+    if not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    save_json(work / "settings.json", dict(settings))
+
+
+def _check(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
+    """Refuse a stopped run that is in the way, or is of another kind."""
     if not resume:
         if has_progress(work) and not overwrite:
             expected = "--resume to go on, or --overwrite to start anew"
             raise InputError("a stopped run is there", where=str(work), expected=expected)
-        shutil.rmtree(work, ignore_errors=True)
     elif work.exists():
         before = load_json(work / "settings.json")
         changed = [name for name in settings if before.get(name) != settings[name]]
@@ -104,4 +116,3 @@ def _open(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: b
                 expected=before.get(changed[0]),
                 found=settings[changed[0]],
             )
-    save_json(work / "settings.json", dict(settings))

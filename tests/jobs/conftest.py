@@ -46,6 +46,7 @@ def job(spark, tracking_uri, tmp_path, monkeypatch, capfd):
     """Run jobs/NAME.py with arguments, in a temporary folder, joining the test's session."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    monkeypatch.setenv("YT8M_SPARK_LOG", "text")  # tables and bars as people see them
 
     def run(name, *arguments):
         capfd.readouterr()

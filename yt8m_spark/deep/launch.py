@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from yt8m_spark.artifacts import load_json
 from yt8m_spark.errors import InputError, RankError
+from yt8m_spark.events import line_of
 
 __all__ = ["Progress", "launch", "progress_of", "task_gpus"]
 
@@ -84,7 +85,7 @@ class _Relay(io.TextIOBase):
             return self._out.write(text)
         for line in text.splitlines():
             if not self._keeps(line):
-                tqdm.write(line, file=self._out)
+                tqdm.write(line_of(line), file=self._out)
         return len(text)
 
     def _keeps(self, line: str) -> bool:

@@ -26,6 +26,7 @@ from yt8m_spark.formats.mediapipe import decode_mediapipe
 from yt8m_spark.formats.record_types import KEYS, FrameRecord, Keys, VideoRecord
 from yt8m_spark.formats.tfrecord import Damage, Record, raise_damage, scan_records
 from yt8m_spark.formats.window import Head
+from yt8m_spark.progress import left_out
 from yt8m_spark.spark.arrow import between_nulls
 from yt8m_spark.spark.record_columns import SEGMENT_COLUMNS, record_column, wrong_numbers
 from yt8m_spark.spark.schemas import arrow_schema
@@ -205,6 +206,7 @@ class RecordBatches:
         rejected.extend(bad)
         if self._rules.mode == "dropmalformed":
             rows = [row for row in rows if row.record is not None]
+            left_out(len(bad))
         if rows:
             schema = arrow_schema(self.schema)
             columns = [
