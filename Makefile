@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check connect docs format fuzz faults bench wheel environment oldest pythons audit clean
+.PHONY: demo test check connect documented docs format fuzz faults bench wheel environment oldest pythons audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python jobs/make_synthetic.py --config conf/local/make_synthetic.toml \
@@ -43,6 +43,10 @@ connect: $(VENV)/.installed-dev
 	YT8M_TEST_MODE=connect $(PYTEST) --ignore tests/jobs/test_faults.py tests/spark tests/jobs tests/test_ml.py \
 		tests/test_job.py tests/test_session.py tests/test_environment.py tests/test_pyfunc.py \
 		tests/test_pyfunc_networks.py tests/test_network_data.py tests/test_transfer_target.py
+
+# Every command of README.md and docs/, on small data; minutes.
+documented: $(VENV)/.installed-dev
+	YT8M_DOCUMENTED=1 $(BIN)/python -m pytest tests/jobs/test_documented_commands.py
 
 # The documentation as a site in site/: docs/, and a reference from the docstrings.
 docs: $(VENV)/.installed-dev

@@ -26,16 +26,16 @@ def a_checkout(job, folder):
         (folder / name).symlink_to(PROJECT / name)
 
 
-def a_demo(job, folder):
+def a_demo(job, folder, rgb=8, audio=4):
     """``demo/data`` as `make demo` makes it, of other sizes."""
     flags = ("--n-videos=160", "--n-entities=6", "--n-shards=4", "--mean-frames=12")
-    sizes = ("--max-frames=20", "--rgb-dim=8", "--audio-dim=4")
+    sizes = ("--max-frames=20", f"--rgb-dim={rgb}", f"--audio-dim={audio}")
     assert job("make_synthetic", *flags, *sizes, "--output=demo/data").status == 0
 
 
-def the_release(job, folder):
+def the_release(job, folder, rgb=8, audio=4):
     """``yt8m/video`` and ``yt8m/frame`` with their splits, and ``vocabulary.csv``."""
-    a_demo(job, folder)
+    a_demo(job, folder, rgb, audio)
     (folder / "yt8m").symlink_to(folder / "demo/data")
     shutil.copy(folder / "demo/data/vocabulary.csv", folder / "vocabulary.csv")
 
@@ -103,8 +103,10 @@ def videos_and_networks(job, folder):
         for i in range(6):
             write_seconds(folder / name / f"v{i}.mp4", i % 4 + 1)
     (folder / "labels.csv").write_text("video_id,labels\nv0,5|2\nv1,1\n")
-    write_onnx(folder / "resnet.onnx", colour_weights(6))
-    network = onnx.load(str(write_onnx(folder / "inception.onnx", colour_weights(6))))
+    # Both signs: dark frames are below 0 once they are scaled, and a ReLU lets none of it through.
+    weights = colour_weights(6) * np.array([1, -1, 1, -1, 1, -1], np.float32)[:, None]
+    write_onnx(folder / "resnet.onnx", weights)
+    network = onnx.load(str(write_onnx(folder / "inception.onnx", weights)))
     for node in network.graph.node:  # the layer that the page names
         node.input[:] = ["pool3" if name == "pool" else name for name in node.input]
         node.output[:] = ["pool3" if name == "pool" else name for name in node.output]
@@ -123,8 +125,8 @@ def another_dataset(job, folder):
     for name in ("mean", "mean_std_top5"):
         statistics = {"mean": 1, "std": 1, "top5": 5}
         kept = {k: n for k, n in statistics.items() if k in name.split("_")}
-        columns = [f"{kind}_{of}" for of in WIDTHS for kind in kept]
-        widths = [n * width for width in WIDTHS.values() for n in kept.values()]
+        columns = [f"{kind}_{of}" for kind in kept for of in WIDTHS]
+        widths = [n * width for n in kept.values() for width in WIDTHS.values()]
         x = np.random.default_rng(0).normal(size=(200, sum(widths)))
         whitening = fit_whitening(moments_of(x), ridge=1.0)
         save_whitening(str(folder / "whitening" / name), whitening, columns, widths)
@@ -154,6 +156,11 @@ def two_evaluations(job, folder):
         "0fbb6d97f4a74b27986aa75cd6813d99": run,
         "3a0e15c2b0de4c1f8a7b6c5d4e3f2a1b": parent,
     }
+
+
+def a_wide_release(job, folder):
+    """The same with more features than a page keeps components."""
+    the_release(job, folder, rgb=72, audio=68)
 
 
 def audioset(job, folder):

@@ -85,7 +85,8 @@ def test_the_rows_that_moments_forget_are_padding_and_videos_without_frames(pool
     found.sum().backward()
     assert_allclose(found.detach(), [*expected.detach(), 0], rtol=1e-5)
     for a, b in zip(plain.parameters(), padded.parameters(), strict=True):
-        assert_allclose(b.grad, a.grad, rtol=1e-4, atol=1e-5)
+        # Rows in another order round otherwise; one row too many would change the first digit.
+        assert_allclose(b.grad, a.grad, rtol=1e-4, atol=1e-3 * float(a.grad.abs().max()))
     for a, b in zip(plain.buffers(), padded.buffers(), strict=True):
         assert_allclose(b, a, rtol=1e-5)
 

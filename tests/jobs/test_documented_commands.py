@@ -1,13 +1,20 @@
 """Every command of README.md and docs/ runs, on small data under the names that the page gives.
 
-What the jobs make of their data is tested beside this file.
+All of them with ``make documented``, which sets YT8M_DOCUMENTED; else those of the tutorial, and the
+options of the others are read. What the jobs make of their data is tested beside this file.
 """
 
+import ast
+import importlib.util
+import os
 import re
+import sys
 
 import documented_worlds as worlds
 import pytest
-from documented import PAGES, commands_of
+from documented import PAGES, PROJECT, commands_of
+
+from yt8m_spark.config import load_config
 
 WORLDS = {
     "README.md": [
@@ -19,9 +26,10 @@ WORLDS = {
     "docs/connect.md": [worlds.features],
     "docs/dataset.md": [worlds.a_knowledge_graph, worlds.features, worlds.a_vocabulary],
     "docs/deep.md": [worlds.the_release],
-    "docs/encodings.md": [worlds.the_release, worlds.audioset],
+    "docs/encodings.md": [worlds.a_wide_release, worlds.audioset],
     "docs/evaluation.md": [worlds.features, worlds.a_model, worlds.two_evaluations],
     "docs/extraction.md": [worlds.videos_and_networks],
+    "docs/install.md": [],
     "docs/shards.md": [worlds.the_release],
     "docs/stacking.md": [worlds.features],
     "docs/training.md": [worlds.features],
@@ -36,6 +44,12 @@ ELSEWHERE = {
     r"make connect": "the tests themselves, in another mode",
     r"export SPARK_REMOTE=.*": "tests/jobs/test_pipeline_on_connect.py",
     r".* spark-submit .*SparkConnectServer .*": "tests/connect_server.py",
+    r"make environment": "tests/packaging",
+    r"yt8m-spark --help": "tests/packaging",
+    r"PYSPARK_PYTHON=\S+ yt8m-spark --master .*": "tests/cluster, on a cluster of this machine",
+    r"python -m build --wheel": "tests/packaging",
+    r"python -m yt8m_spark\.notebook notebooks/.*": "tests/notebooks",
+    r"databricks (fs|bundle) .*": "nowhere: tests/notebooks reads the bundle and runs its job",
     r"make demo": "the jobs of it: tests/packaging, the tutorial",
     r"source \.venv/bin/activate": "a shell's own",
     r"pip install .*": "tests/packaging",
@@ -46,7 +60,11 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page in WORLDS])
+# Minutes for all of them.
+RUN = list(WORLDS) if "YT8M_DOCUMENTED" in os.environ else ["docs/tutorial.md"]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_every_job_of_a_page_runs_as_it_stands_there(page, job, tmp_path):
     worlds.a_checkout(job, tmp_path)
     stand_for = {}
@@ -75,3 +93,24 @@ def test_a_page_has_no_command_that_nothing_runs(page):
             assert told, f"{page}:{command.line}: {command.text}"
         else:
             assert page in WORLDS, f"{page}:{command.line}: {command.text}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_of_a_page_is_one_of_the_job(page, monkeypatch):
+    monkeypatch.chdir(PROJECT)  # where conf/ is
+    for command in commands_of(page):
+        if command.job is not None:
+            name, arguments = command.job
+            load_config(config_of(name), arguments, job=name)
+
+
+def config_of(name):
+    """The dataclass of options that jobs/NAME.py hands to `run_job`."""
+    path = PROJECT / "jobs" / f"{name}.py"
+    calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+    given = next(n.args[1] for n in calls if getattr(n.func, "id", None) == "run_job")
+    spec = importlib.util.spec_from_file_location(f"documented_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for their annotations
+    spec.loader.exec_module(module)
+    return getattr(module, given.id)

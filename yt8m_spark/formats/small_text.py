@@ -10,6 +10,8 @@ import math
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from typing import IO, Any
 
 from yt8m_spark.errors import InputError
@@ -33,6 +35,7 @@ LONGEST_LINE = 1 << 20  # a vocabulary's longest is 4 kB
 _INTEGERS = range(-(2**63), 2**64)  # 64 bits, with a sign or without
 _DIGITS = 20  # of the largest of them
 _SHOWN = 40
+_PIECE = 64 << 10
 
 
 def read_text(path: str, complaint: str, most: int = LARGEST_JSON) -> str:
@@ -54,7 +57,10 @@ def read_text(path: str, complaint: str, most: int = LARGEST_JSON) -> str:
         If it cannot be read.
     """
     with open(path, "rb") as file:
-        data = file.read(most + 1)  # not by its size: a device or a pipe has none
+        # Not by its size, for a device or a pipe has none, nor all at once, for Python would take
+        # the memory of the limit.
+        pieces = iter(partial(file.read, _PIECE), b"")
+        data = b"".join(islice(pieces, most // _PIECE + 1))
     if len(data) > most:
         raise InputError("file is too long", where=path, expected=f"at most {most} bytes")
     return _text(data, path, complaint)
