@@ -4,6 +4,7 @@ What is logged is tested in detail, on SQLite, in test_tracking.py, test_pending
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -81,6 +82,7 @@ def start_job(folder, url, features, *flags):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "YT8M_SPARK_LOG": "text"},
     )
 
 

@@ -1,6 +1,6 @@
 """Every command of README.md and docs/ runs, on small data under the names that the page gives.
 
-All of them with ``make documented``, which sets YT8M_DOCUMENTED; else those of the tutorial, and the
+All of them with ``make documented``, which sets YT8M_DOCUMENTED; else those of the tutorial run and
 options of the others are read. What the jobs make of their data is tested beside this file.
 """
 

@@ -76,12 +76,12 @@ def test_every_dependency_may_be_passed_on(project):
 def licences(name):
     """Licences that the metadata of package ``name`` name; of alternatives, the first."""
     metadata = importlib.metadata.metadata(name)
-    if metadata["License-Expression"]:
-        alternatives = metadata["License-Expression"].split(" OR ")
+    if expression := metadata.get("License-Expression"):
+        alternatives = expression.split(" OR ")
         return re.split(r" AND | WITH ", alternatives[0])
     classifiers = metadata.get_all("Classifier") or []
     told = [c.rpartition("::")[2].strip() for c in classifiers if c.startswith("License ::")]
-    short = metadata["License"] or ""
+    short = metadata.get("License") or ""
     return told or ([short] if short and "\n" not in short else [])
 
 
