@@ -61,6 +61,7 @@ def test_the_default_is_all_that_the_inputs_allow():
     ("columns", "found"),
     [
         (["mean_rgb", "mean_audio"], (("mean",), ("rgb", "audio"))),
+        (["mean_rgb", "std_rgb", "mean_b", "std_b"], (("mean", "std"), ("rgb", "b"))),
         (["mean_a_b", "std_a_b"], (("mean", "std"), ("a_b",))),
         (["mean_rgb", "std_audio"], None),
         (["std_rgb", "mean_rgb", "mean_audio"], None),

@@ -47,6 +47,18 @@ def test_the_transferred_whitening_is_the_sources(tmp_path, source):
     assert whitening.digest == load_whitening(source)[0].digest
 
 
+def test_a_whitening_of_list_after_list_keeps_its_order(tmp_path):
+    # As fit_whitening has it of all columns of a videos table.
+    columns = ["mean_rgb", "std_rgb", "mean_audio", "std_audio"]
+    whitening = fit_whitening(moments_of(np.random.default_rng(1).normal(size=(30, 10))), 3)
+    save_whitening(str(tmp_path / "w"), whitening, columns, [3, 3, 2, 2])
+    (found,) = read_source_whitenings([str(tmp_path / "w")]).values()
+    assert (found.statistics, found.lists) == (("mean", "std"), ("rgb", "audio"))
+    transferred, kept = laid(tmp_path, WhiteningChoice(), found)
+    assert kept == columns
+    assert transferred.digest == whitening.digest
+
+
 def test_a_ridge_and_components_that_are_asked_for_are_as_if_fitted_so(tmp_path, source):
     found = read_source_whitenings([source])["mean"]
     whitening, _ = laid(tmp_path, WhiteningChoice(2, 0.1), found)

@@ -112,7 +112,8 @@ def default_rows(
 def feature_set(columns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Statistics and feature lists that ``columns`` of a whitening are of; None if of no recipe.
 
-    ``mean_rgb, mean_audio, std_rgb, std_audio`` are (mean, std) of (rgb, audio).
+    ``mean_rgb, mean_audio, std_rgb, std_audio`` are (mean, std) of (rgb, audio), in this order or
+    another: a whitening keeps its own.
     """
     split = [name.partition("_") for name in columns]
     statistics = tuple(dict.fromkeys(statistic for statistic, _, _ in split))
@@ -121,5 +122,5 @@ def feature_set(columns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
         recipe = parse_recipe("_".join(("logistic", *statistics)))
     except ValueError:
         return None
-    same = recipe.statistics != (FRAMES,) and recipe.columns(lists) == list(columns)
+    same = recipe.statistics != (FRAMES,) and sorted(recipe.columns(lists)) == sorted(columns)
     return (recipe.statistics, lists) if same else None

@@ -36,11 +36,7 @@ class SourceWhitening(NamedTuple):
     folder: str
     statistics: tuple[str, ...]
     lists: tuple[str, ...]
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of a videos table, side by side."""
-        return [f"{statistic}_{name}" for statistic in self.statistics for name in self.lists]
+    columns: list[str]  # of a videos table, side by side
 
 
 def read_source_whitenings(folders: Sequence[str]) -> dict[str, SourceWhitening]:
@@ -64,7 +60,7 @@ def read_source_whitenings(folders: Sequence[str]) -> dict[str, SourceWhitening]
                 expected=expected,
                 found=", ".join(columns),
             )
-        name, source = "_".join(parts[0]), SourceWhitening(folder, *parts)
+        name, source = "_".join(parts[0]), SourceWhitening(folder, *parts, columns)
         if name in found:
             raise InputError(f"two whitenings of {name}", where=folder, found=found[name].folder)
         others = next(iter(found.values()), source)
