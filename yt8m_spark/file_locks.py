@@ -13,13 +13,7 @@ def try_lock(file: IO[Any]) -> bool:
 
     On a file system without locks nobody is kept out.
     """
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        pass
-    return True
+    return _lock(file) is not False
 
 
 def lock_of_the_dead(file: IO[Any]) -> bool:
@@ -27,8 +21,15 @@ def lock_of_the_dead(file: IO[Any]) -> bool:
 
     On a file system without locks nothing is certain.
     """
+    return _lock(file) is True
+
+
+def _lock(file: IO[Any]) -> bool | None:
+    """Whether the lock of ``file`` is taken now; None on a file system without locks."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True

@@ -4,15 +4,13 @@ All of them with ``make documented``, which sets YT8M_DOCUMENTED; else those of 
 options of the others are read. What the jobs make of their data is tested beside this file.
 """
 
-import ast
-import importlib.util
 import os
 import re
-import sys
 
 import documented_worlds as worlds
 import pytest
 from documented import PAGES, PROJECT, commands_of
+from job_configs import config_type_of
 
 from yt8m_spark.config import load_config
 
@@ -101,16 +99,4 @@ def test_every_option_of_a_page_is_one_of_the_job(page, monkeypatch):
     for command in commands_of(page):
         if command.job is not None:
             name, arguments = command.job
-            load_config(config_of(name), arguments, job=name)
-
-
-def config_of(name):
-    """The dataclass of options that jobs/NAME.py hands to `run_job`."""
-    path = PROJECT / "jobs" / f"{name}.py"
-    calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
-    given = next(n.args[1] for n in calls if getattr(n.func, "id", None) == "run_job")
-    spec = importlib.util.spec_from_file_location(f"documented_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    return getattr(module, given.id)
+            load_config(config_type_of(name), arguments, job=name)

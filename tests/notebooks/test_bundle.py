@@ -4,9 +4,7 @@ The job itself runs in tests/jobs/test_databricks.py. No workspace was asked: wh
 (that a node type exists, that the volume does) is not tested.
 """
 
-import importlib.util
 import re
-import sys
 import tomllib
 
 import pytest
@@ -20,6 +18,7 @@ from databricks_bundle import (
     read_bundle,
     variables_in,
 )
+from job_configs import config_type_of
 
 from yt8m_spark.config import load_config
 
@@ -57,16 +56,7 @@ def unknown_keys(bundle):
 def configs():
     """Config of each job that the bundle runs."""
     names = {parameters(task)[0] for task in job_of(BUNDLE, "dev")["tasks"]}
-    return {name: config_of(name) for name in names}
-
-
-def config_of(name):
-    """Config of jobs/NAME.py; its module must be known, for the types of its fields."""
-    path = PROJECT / "jobs" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"job_{name}", path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Config
+    return {name: config_type_of(name) for name in names}
 
 
 def parameters(task):

@@ -1,13 +1,13 @@
 """Files of conf/: the command in the comment is what the job takes. No job is run here."""
 
 import re
-import runpy
 import shlex
 import zipfile
 from pathlib import Path
 
 import pyspark
 import pytest
+from job_configs import config_type_of
 from wheel_environment import PROJECT
 
 from yt8m_spark import session
@@ -31,18 +31,10 @@ def command_of(path):
     return found.group(1), shlex.split(found.group(2))
 
 
-def config_of(path, monkeypatch):
+def config_of(path):
     """What the job of ``path`` would be told by the command in its comment."""
     job, options = command_of(path)
-    given = []
-
-    def run_job(name, config_type, *_, **_named):
-        # While the job's file is __main__, which the types of its options are looked up in.
-        given.append(load_config(config_type, options, job=name))
-
-    monkeypatch.setattr("yt8m_spark.job.run_job", run_job)
-    runpy.run_path(str(PROJECT / "jobs" / f"{job}.py"), run_name="__main__")
-    return given[0]
+    return load_config(config_type_of(job), options, job=job)
 
 
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: str(path.relative_to(CONF)))
@@ -50,7 +42,7 @@ def test_the_command_in_a_file_is_what_its_job_takes(path, monkeypatch):
     monkeypatch.chdir(PROJECT)
     _, options = command_of(path)
     assert options[options.index("--config") + 1] == str(path.relative_to(PROJECT))
-    config = config_of(path, monkeypatch)
+    config = config_of(path)
     if getattr(config, "networks", None):
         assert Path(config.networks).is_relative_to(path.parent.relative_to(PROJECT))
         assert load_networks(config.networks)
@@ -64,17 +56,17 @@ def test_every_row_of_table_3_is_a_file():
 def test_the_plans_of_the_rows_differ_in_what_their_names_say(monkeypatch):
     monkeypatch.chdir(PROJECT)
     for name in TABLE_3:
-        config = config_of(CONF / "paper" / "table_3" / f"{name}.toml", monkeypatch)
+        config = config_of(CONF / "paper" / "table_3" / f"{name}.toml")
         assert config.recipes == (name,)
 
 
 @pytest.mark.parametrize("line", ["prior_biass = true", "epochs = 0", "batch_size = 'many'"])
-def test_a_file_that_its_job_does_not_take_is_noticed(line, tmp_path, monkeypatch):
+def test_a_file_that_its_job_does_not_take_is_noticed(line, tmp_path):
     file = tmp_path / "wrong.toml"
     command = "#   python jobs/run_pipeline.py --train a --test b --output c --config "
     file.write_text(f"{command}{file}\n{line}\n")
     with pytest.raises(ValueError, match=r"prior_biass|epochs|batch_size"):
-        config_of(file, monkeypatch)
+        config_of(file)
 
 
 def test_a_file_that_a_file_names_is_looked_for_beside_it(tmp_path, monkeypatch):
@@ -85,10 +77,10 @@ def test_a_file_that_a_file_names_is_looked_for_beside_it(tmp_path, monkeypatch)
     command = f"#   python jobs/run_pipeline.py --train a --test b --output c --config {file}\n"
     file.write_text(command + 'networks = "networks.toml"\n')
     monkeypatch.chdir(tmp_path)  # where there is no networks.toml
-    assert load_networks(config_of(file, monkeypatch).networks).epochs == 3
+    assert load_networks(config_of(file).networks).epochs == 3
     # As before: from the working folder, where none is beside the file.
     file.write_text(command + 'networks = "conf/networks.toml"\n')
-    assert load_networks(config_of(file, monkeypatch).networks).epochs == 3
+    assert load_networks(config_of(file).networks).epochs == 3
 
 
 def test_spark_knows_every_key_of_the_defaults():
