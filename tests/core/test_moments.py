@@ -10,6 +10,7 @@ from yt8m_spark.core.moments import (
     merge_means,
     merge_moments,
     moments_of,
+    product_type,
 )
 
 
@@ -121,6 +122,11 @@ def test_squares_that_overflow_are_refused_by_feature():
     rows = np.array([[1, 1e30], [2, -1e30]], np.float32)
     with np.errstate(over="ignore"), pytest.raises(ValueError, match="feature 1 is too large"):
         moments_of(rows)
+
+
+def test_narrow_rows_are_multiplied_in_float64():
+    assert product_type(256) is np.float64
+    assert product_type(257) is np.float32
 
 
 def test_nothing_merges_to_none():

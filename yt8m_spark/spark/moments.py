@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, IntegerType, LongType, StructField, StructType
 
-from yt8m_spark.core.moments import Moments, MomentSums, merge_all, merge_means
+from yt8m_spark.core.moments import Moments, MomentSums, merge_all, merge_means, product_type
 from yt8m_spark.core.triangles import pack, unpack
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.arrow import to_matrix
@@ -44,7 +44,8 @@ _STATE = StructType(
         StructField("scatter", BinaryType()),  # a triangle; empty where only means are taken
     ]
 )
-_ROUNDING = float(np.finfo(np.float32).eps)  # of the products: see `MomentSums`
+# Of rows that were stored in float32, if not of their products: see `MomentSums`.
+_ROUNDING = float(np.finfo(np.float32).eps)
 # Tasks that merge, and so states that the driver merges in the end: one task alone would read the
 # states of a thousand partitions. Of fewer partitions adaptive execution makes fewer tasks.
 _MERGERS = 8
@@ -176,7 +177,7 @@ def _scatter_fold(rows: Iterable[Rows], columns: Sequence[str]) -> Moments | Non
     sums = None
     for some in _of_one_width(rows, lambda some: some.shape[1], columns):
         if sums is None:
-            sums = MomentSums(some.shape[1])
+            sums = MomentSums(some.shape[1], product_type(some.shape[1]))
         sums.add(some)
     try:
         return None if sums is None else sums.total()
