@@ -14,12 +14,10 @@ from pathlib import Path
 
 import pytest
 from connect_server import connect_server
+from java_archive import java_options
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-# Java's quick compiler alone: tests run a plan a few times, and are done a fifth sooner. It holds
-# for the sessions of jobs that a test starts, too.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 PROJECT = Path(__file__).parents[1]
 CONNECT_MODE = os.environ.get("YT8M_TEST_MODE") == "connect"
@@ -29,6 +27,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "classic(reason): has no meaning with YT8M_TEST_MODE=connect, and is left out"
     )
+    # They hold for the sessions of jobs that a test starts, and for the processes of xdist, too.
+    if "SPARK_SUBMIT_OPTS" not in os.environ:
+        os.environ["SPARK_SUBMIT_OPTS"] = java_options(config.cache.mkdir("java"))
 
 
 def pytest_collection_modifyitems(items):

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def _setting(spark: SparkSession, name: str) -> str:
         return _UNKNOWN  # a server that keeps it to itself
 
 
+@lru_cache(maxsize=1)  # a query that a pipeline would run for each of its jobs
 def _java(spark: SparkSession) -> str:
     """Version of Spark's Java, asked by SQL: that way is open on every kind of session."""
     question = "SELECT java_method('java.lang.System', 'getProperty', 'java.version')"

@@ -26,6 +26,7 @@ from yt8m_spark.job import JobResult
 from yt8m_spark.plan import DryRun
 from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
+from yt8m_spark.tracking_killed import end_killed
 
 __all__ = ["JobConfig", "Run", "child_run", "observed", "open_run"]
 
@@ -147,11 +148,10 @@ def observed(
 
 
 def _end_killed(tracked: TrackedRun, run_id: str) -> None:
-    """Mark the run of a process that was killed as KILLED in MLflow: it could not do so itself."""
+    """Tell of a run whose process was killed, and mark it so in MLflow."""
     note(f"run {run_id} to this output was killed: what it left is removed")
     with suppress(Exception):  # of another store, or a server that is away
-        if tracked.client.get_run(run_id).info.status == "RUNNING":
-            tracked.client.set_terminated(run_id, "KILLED")
+        end_killed(tracked.client, run_id)
 
 
 def child_run(

@@ -33,12 +33,9 @@ _NOT_THEIRS = (
     "SPARK_TESTING",
     "SPARK_CONF_DIR",
 )
-# Java's quick compiler: these processes live for seconds.
-_DAEMON_OPTIONS = "-XX:TieredStopAtLevel=1 -Dspark.decommission.enabled=true"
 _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.driver.memory": "1g",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.shuffle.partitions": "4",
     "spark.decommission.enabled": "true",
     # A read of 4 MiB a part: many small tasks, as on large data.
@@ -166,7 +163,11 @@ class Cluster:
         self._n_submitted += 1
         folder = self.folder / f"submitted-{self._n_submitted}"
         folder.mkdir()
-        mine = {"spark.executor.memory": self._memory, **_SETTINGS, **(settings or {})}
+        executors = {
+            "spark.executor.memory": self._memory,
+            "spark.executor.extraJavaOptions": _java_options(),
+        }
+        mine = executors | _SETTINGS | dict(settings or {})
         given = [part for key, value in mine.items() for part in ("--conf", f"{key}={value}")]
         command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.url, *given]
         python = self._python
@@ -218,7 +219,7 @@ class Cluster:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(self.folder / "local"),
             "SPARK_DAEMON_MEMORY": "256m",
-            "SPARK_DAEMON_JAVA_OPTS": _DAEMON_OPTIONS,
+            "SPARK_DAEMON_JAVA_OPTS": f"{_java_options()} -Dspark.decommission.enabled=true",
         }
 
 
@@ -235,6 +236,11 @@ def standalone_cluster(
         yield cluster
     finally:
         cluster.stop()
+
+
+def _java_options() -> str:
+    """What the tests chose for all their Java; spark-submit gives it to the driver by itself."""
+    return os.environ.get("SPARK_SUBMIT_OPTS", "")
 
 
 def _awaited(log: Path, pattern: str) -> str:
