@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,12 @@ def test_an_output_beside_its_input_is_allowed(tmp_path, monkeypatch, given):
     check_output_free("data/out", overwrite=False, inputs=[given])
 
 
+@pytest.mark.parametrize("scheme", ["file:", "FILE:", "dbfs:"])
+def test_a_scheme_of_what_is_mounted_does_not_hide_an_input(scheme):
+    with pytest.raises(InputError, match="output would replace its own input"):
+        check_output_free("/Volumes/m/y/x", overwrite=True, inputs=[f"{scheme}/Volumes/m/y/x"])
+
+
 @pytest.mark.parametrize("path", [".", "..", "/", "../../.."])
 def test_the_working_folder_is_no_output(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
@@ -165,6 +172,82 @@ def test_the_working_folder_is_no_output(tmp_path, monkeypatch, path):
 def test_an_output_that_is_not_mounted_is_refused(path):
     with pytest.raises(InputError, match="expected a path of a mounted file system"):
         check_output_free(path, overwrite=True)
+
+
+def replace(target, text):
+    with staged_output(str(target)) as folder:
+        write_folder(folder, text)
+
+
+@pytest.mark.parametrize(("n_renamed", "left"), [(0, "old"), (1, "old"), (2, "new")])
+def test_a_signal_while_an_output_is_replaced_leaves_one_of_the_two(
+    tmp_path, monkeypatch, n_renamed, left
+):
+    replace(tmp_path / "out", "old")
+    renamed, rename = [], os.rename
+
+    def interrupted(*paths):
+        if n_renamed == 0 and not renamed:
+            renamed.append(None)
+            raise KeyboardInterrupt
+        rename(*paths)
+        renamed.append(paths)
+        if len(renamed) == n_renamed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "part").read_text() == left
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_clean_up_that_is_cut_short_is_done_by_the_next_writer(tmp_path, monkeypatch):
+    replace(tmp_path / "out", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_: interrupt())
+        patch.setattr("yt8m_spark.artifacts.remove", lambda _: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            replace(tmp_path / "out", "new")
+    assert len(os.listdir(tmp_path)) == 3  # the old output, what was staged, its lock
+    replace(tmp_path / "out", "newer")
+    assert (tmp_path / "out" / "part").read_text() == "newer"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_of_two_writers_that_replace_an_output_at_once_one_is_told(tmp_path, monkeypatch):
+    replace(tmp_path / "out", "old")
+    rename = os.rename
+
+    def renamed_by_another(source, target):
+        rename(source, target)
+        if str(target).endswith(".old"):  # the other one comes between
+            write_folder(tmp_path / "out", "other")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", renamed_by_another)
+        with pytest.raises(InputError, match="made by another job meanwhile"):
+            replace(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "part").read_text() == "other"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_output_that_is_put_back_is_not_worked_on_in_vain(tmp_path):
+    name = ".out.0123456789ab.tmp"
+    claim = {"host": platform.node(), "pid": 1, "run_id": None}
+    (tmp_path / f"{name}.lock").write_text(json.dumps(claim))
+    write_folder(tmp_path / f"{name}.old", "old")
+    check_output_free(str(tmp_path / "out"), overwrite=False)
+    with (
+        pytest.raises(InputError, match="output exists already"),
+        staged_output(str(tmp_path / "out"), overwrite=False),
+    ):
+        pytest.fail("the body began")
+    assert (tmp_path / "out" / "part").read_text() == "old"
 
 
 def test_arrays_come_back_as_they_were(tmp_path):

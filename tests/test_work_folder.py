@@ -1,8 +1,11 @@
 """The folder a training can be resumed from; whole jobs that are stopped are in tests/jobs."""
 
+import contextlib
+
 import pytest
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.file_locks import try_lock
 from yt8m_spark.work_folder import has_progress, work_folder
 
 SETTINGS = {"--l2": "0", "--seed": "1"}
@@ -88,3 +91,21 @@ def test_a_second_training_to_the_same_output_is_refused_while_the_first_runs(tm
         opened(tmp_path),
     ):
         pass
+
+
+def test_a_lock_whose_file_is_gone_keeps_nobody_out_and_lets_nobody_in(tmp_path):
+    with contextlib.ExitStack() as stack:
+        with opened(tmp_path):
+            late = stack.enter_context((tmp_path / ".model.lock").open())
+        assert not try_lock(late)
+        with opened(tmp_path):
+            assert not try_lock(late)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_work_folder_that_was_half_removed_is_made_anew(tmp_path, overwrite):
+    (tmp_path / ".model.work" / "blocks").mkdir(parents=True)
+    (tmp_path / ".model.work.0123").mkdir()  # of a run that was killed while it removed its own
+    with opened(tmp_path, resume=True, overwrite=overwrite) as work:
+        assert [path.name for path in (tmp_path / work).iterdir()] == ["settings.json"]
+    assert list(tmp_path.iterdir()) == []

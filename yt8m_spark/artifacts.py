@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.formats.small_text import parse_json, read_text
 from yt8m_spark.leftovers import Claim, claimed, remove, remove_leftovers, remove_temporaries
 
@@ -69,9 +71,13 @@ def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ())
     if target in (Path.cwd(), *Path.cwd().parents):
         raise InputError("output would replace the working folder", found=path)
     for name in inputs:
-        source = Path(_BRACES.sub("*", name.removeprefix("file:"))).resolve()
+        source = Path(_BRACES.sub("*", mounted(name))).resolve()
         if any(target == held or target.match(str(held)) for held in (source, *source.parents)):
             raise InputError("output would replace its own input", where=name, found=path)
+    _refuse_existing(target, path, overwrite=overwrite)
+
+
+def _refuse_existing(target: Path, path: str, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise InputError("output exists already", where=path, expected="a new path or --overwrite")
 
@@ -96,11 +102,12 @@ def staged_output(
     target.parent.mkdir(parents=True, exist_ok=True)
     for run in remove_leftovers(target):
         killed(run)
+    _refuse_existing(target, path, overwrite=overwrite)  # it may have been put back just now
     with claimed(target, run_id) as claim:
         try:
             yield str(claim.staged)
             if target.exists() and not overwrite:
-                raise InputError("output was made by another job meanwhile", where=path)
+                raise _made_meanwhile(target)
             remove_temporaries(claim.staged)
             _replace(claim, target)
         finally:
@@ -113,15 +120,22 @@ def _replace(claim: Claim, target: Path) -> None:
     """Put what is staged where ``target`` is; the old one goes only when it is in place."""
     if not claim.staged.exists():
         raise FileNotFoundError(f"nothing was written for {target}")
-    if target.exists():
-        os.rename(target, claim.old)
     try:
+        if target.exists():
+            os.rename(target, claim.old)
         os.rename(claim.staged, target)
-    except OSError:
-        if claim.old.exists():
-            os.rename(claim.old, target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _made_meanwhile(target) from error
         raise
-    remove(claim.old)
+    finally:  # a signal may come between any two of these lines
+        if claim.old.exists() and not target.exists():
+            os.rename(claim.old, target)
+        remove(claim.old)
+
+
+def _made_meanwhile(target: Path) -> InputError:
+    return InputError("output was made by another job meanwhile", where=str(target))
 
 
 @contextmanager

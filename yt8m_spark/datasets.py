@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.manifest import load_manifest
 from yt8m_spark.masking import masked
 from yt8m_spark.spark.storage import absolute, is_folder, is_remote, match_files
@@ -95,7 +96,7 @@ def _look_at(path: str) -> _Found:
         return _of_remote(path)
     if "SPARK_REMOTE" in os.environ and not os.path.exists(path):
         raise InputError("only the server sees it", where=path)
-    root = Path(path.removeprefix("file:"))
+    root = Path(mounted(path))
     manifest = load_manifest(root) if root.is_dir() else None
     if manifest is not None:
         parts = sorted((entry.sha256, entry.part_sha256) for entry in manifest.shards.values())

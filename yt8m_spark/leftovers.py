@@ -52,7 +52,9 @@ def claimed(target: Path, run_id: str | None = None) -> Iterator[Claim]:
             file.flush()
             yield Claim(staged, staged.with_name(f"{staged.name}.old"))
         finally:
-            _lock_of(staged).unlink(missing_ok=True)
+            # If a signal has cut the clean-up short, the lock stays: the next writer does the rest.
+            if _names(staged) == {_lock_of(staged)}:
+                _lock_of(staged).unlink()
 
 
 def remove_leftovers(target: Path) -> list[str]:
@@ -63,7 +65,8 @@ def remove_leftovers(target: Path) -> list[str]:
     pattern = f".{glob.escape(target.name)}.{'[0-9a-f]' * _TOKEN_DIGITS}.tmp.lock"
     runs = []
     for lock in sorted(target.parent.glob(pattern)):
-        with suppress(FileNotFoundError), lock.open() as file:
+        # One that is gone meanwhile, or of another user, whose files are not ours to remove.
+        with suppress(FileNotFoundError, PermissionError), lock.open() as file:
             left = _read_claim(file)
             if left is None:
                 continue
@@ -108,10 +111,14 @@ def _remove_all(staged: Path, target: Path) -> None:
     old = staged.with_name(f"{staged.name}.old")
     if old.exists() and not target.exists():
         os.rename(old, target)
-    names = sorted(staged.parent.glob(f"{glob.escape(staged.name)}*"))
     lock = _lock_of(staged)
-    for path in (*(path for path in names if path != lock), lock):
+    for path in (*sorted(_names(staged) - {lock}), lock):
         remove(path)
+
+
+def _names(staged: Path) -> set[Path]:
+    """All of a claim that is there."""
+    return set(staged.parent.glob(f"{glob.escape(staged.name)}*"))
 
 
 def _lock_of(staged: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple, get_type_hints
 from yt8m_spark.artifacts import load_json, save_json
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.inner_names import file_inside
+from yt8m_spark.formats.shards import shard_name
 
 __all__ = [
     "MANIFEST",
@@ -33,7 +34,7 @@ _BYTES_A_READ = 1 << 20
 class ShardEntry(NamedTuple):
     """One shard and the part of the table that its records became."""
 
-    path: str
+    path: str  # of a signed address without what signs it
     n_bytes: int
     sha256: str  # of the file as it is, zipped or not
     records: int  # good ones, the rows of the part (with those of corrupt records, if any)
@@ -62,7 +63,7 @@ def save_manifest(folder: Path, options: Mapping[str, str], shards: Sequence[Sha
         "records": sum(entry.records for entry in entries),
         "bad_records": sum(entry.bad_records for entry in entries),
     }
-    described = [entry._asdict() | {"shard": Path(entry.path).name} for entry in entries]
+    described = [entry._asdict() | {"shard": shard_name(entry.path)} for entry in entries]
     save_json(
         folder / MANIFEST,
         {"format": _FORMAT, "options": dict(options), "totals": totals, "shards": described},

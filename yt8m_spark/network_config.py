@@ -12,6 +12,7 @@ from typing import Literal
 
 from yt8m_spark.config import describe_config, load_config, option
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.spark.provenance import table_stamp
 from yt8m_spark.spark.storage import is_remote, match_files
 from yt8m_spark.spark.tables import is_table
@@ -249,7 +250,7 @@ def source_stamp(source: str) -> str:
     if is_remote(source):
         expected = "a path of a mounted file system"
         raise InputError("ranks cannot read this storage", where=source, expected=expected)
-    path = Path(source.removeprefix("file:"))
+    path = Path(mounted(source))
     if path.is_dir() or is_table(str(path)):
         return table_stamp(str(path))
     listed = [(file, Path(file.path).stat().st_mtime_ns) for file in match_files(source)]

@@ -12,6 +12,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StructField, StructType
 
 from yt8m_spark.datasets import describe_dataset
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.scan import plan_scan
 from yt8m_spark.spark.storage import is_remote
@@ -98,7 +99,7 @@ def _estimated(path: str) -> int | None:
 
 def _shapes(path: str) -> tuple[dict[str, int], int]:
     """Widths of the first row, and distinct labels of the first rows, of a local table."""
-    root = Path(path.removeprefix("file:"))
+    root = Path(mounted(path))
     if is_remote(path) or not root.exists() or not is_table(path):
         return {}, 0
     files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))

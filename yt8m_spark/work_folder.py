@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import glob
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +12,12 @@ from yt8m_spark.errors import InputError
 from yt8m_spark.events import note
 from yt8m_spark.file_locks import try_lock
 from yt8m_spark.job import user_error
+from yt8m_spark.leftovers import remove
 from yt8m_spark.plan import is_dry_run
 
 __all__ = ["work_folder"]
 
+_SETTINGS = "settings.json"
 _KEPT = (
     "blocks/*.parquet",
     "progress/*.npz",
@@ -63,6 +65,8 @@ def work_folder(
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(target.parent / f".{target.name}.lock", output):
+        for left in target.parent.glob(f"{glob.escape(work.name)}.*"):
+            remove(left)  # a run was killed while it removed its folder
         _open(work, settings, resume=resume, overwrite=overwrite)
         try:
             yield str(work)
@@ -70,9 +74,9 @@ def work_folder(
             if has_progress(work):
                 note(f"what is done is kept in {work}: go on with --resume")
             elif user_error(error):
-                shutil.rmtree(work)
+                remove(work)
             raise
-        shutil.rmtree(work)
+        remove(work)
 
 
 def has_progress(work: Path) -> bool:
@@ -96,9 +100,9 @@ def _alone(lock: Path, output: str) -> Iterator[None]:
 def _open(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
     """Make the folder empty, or check that it is of the same run."""
     _check(work, settings, resume=resume, overwrite=overwrite)
-    if not resume:
-        shutil.rmtree(work, ignore_errors=True)
-    save_json(work / "settings.json", dict(settings))
+    if not (resume and (work / _SETTINGS).exists()):
+        remove(work)
+    save_json(work / _SETTINGS, dict(settings))
 
 
 def _check(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: bool) -> None:
@@ -107,8 +111,8 @@ def _check(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: 
         if has_progress(work) and not overwrite:
             expected = "--resume to go on, or --overwrite to start anew"
             raise InputError("a stopped run is there", where=str(work), expected=expected)
-    elif work.exists():
-        before = load_json(work / "settings.json")
+    elif (work / _SETTINGS).exists():  # it comes first and goes first
+        before = load_json(work / _SETTINGS)
         changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             raise InputError(

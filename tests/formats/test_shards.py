@@ -5,7 +5,7 @@ import os
 import pytest
 
 from yt8m_spark.errors import InputError
-from yt8m_spark.formats.shards import match_shards
+from yt8m_spark.formats.shards import match_shards, shard_name
 
 FILES = (
     "train0000.tfrecord",
@@ -85,3 +85,15 @@ def test_pattern_without_a_match_is_refused(folder, pattern, message):
 def test_path_of_a_file_system_that_is_not_mounted_is_refused():
     with pytest.raises(InputError, match="mounted file system in s3://bucket/x"):
         match_shards("s3://bucket/x*.tfrecord")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/data/train?00.tfrecord", "train?00.tfrecord"),
+        ("s3://bucket/a/train00.tfrecord", "train00.tfrecord"),
+        ("https://host/a/train00.tfrecord?sig=x/y", "train00.tfrecord"),
+    ],
+)
+def test_the_name_of_a_shard_holds_no_signature(path, name):
+    assert shard_name(path) == name

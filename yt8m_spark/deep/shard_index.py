@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from yt8m_spark.artifacts import load_json, staged_file
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.framing import FRAMING, HEADER, LONGEST_RECORD, is_gzip, record_length
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.formats.tfrecord import Damage, raise_damage, scan_records
 from yt8m_spark.manifest import check_manifest
@@ -149,7 +150,7 @@ def offset_of_record(file: IO[bytes], path: str, number: int | None) -> tuple[in
 
 def _table_files(source: str) -> list[str]:
     """Files of the Parquet table in the folder ``source``; none if it is no such folder."""
-    root = Path(source.removeprefix("file:"))
+    root = Path(mounted(source))
     if not root.is_dir():
         return []
     check_manifest(root)

@@ -27,7 +27,14 @@ def file_inside(folder: Path, name: str, where: str) -> Path:
         expected = "a file in its folder"
         raise InputError("name leads elsewhere", where=where, expected=expected, found=repr(name))
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not _is_inside(path, folder):
         expected, found = "a file in its folder", f"{name!r}, by way of a link"
         raise InputError("name leads elsewhere", where=where, expected=expected, found=found)
     return path
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle; signs that no file has
+        return False

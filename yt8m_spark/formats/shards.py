@@ -8,11 +8,17 @@ import re
 
 from yt8m_spark.errors import InputError
 
-__all__ = ["expand_braces", "match_shards"]
+__all__ = ["expand_braces", "match_shards", "shard_name"]
 
 _BRACES = re.compile(r"\{([^{}]*)\}")  # innermost
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")
 _IN_FOLDER = "*.tfrecord*"
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+
+
+def shard_name(path: str) -> str:
+    """File name of a shard; of an address of the web without its query: that may sign it."""
+    return os.path.basename(path.partition("?")[0] if _WEB.match(path) else path)
 
 
 def match_shards(pattern: str) -> list[str]:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ from pyspark.sql.types import (
 
 from yt8m_spark.artifacts import file_in_place
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.shards import shard_name
 from yt8m_spark.manifest import (
     MANIFEST,
     QUARANTINE,
@@ -38,13 +39,14 @@ from yt8m_spark.manifest import (
     load_manifest,
     save_manifest,
 )
+from yt8m_spark.masking import masked
 from yt8m_spark.spark.counted import counting
 from yt8m_spark.spark.parts import finish_table, write_part
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.records import Piece, Rejected
 from yt8m_spark.spark.scan import Scan, map_shards, plan_scan
 from yt8m_spark.spark.schemas import arrow_schema
-from yt8m_spark.spark.storage import open_file, read_whole
+from yt8m_spark.spark.storage import is_remote, open_file, read_whole
 
 __all__ = ["QUARANTINE_SCHEMA", "Converted", "convert_shards"]
 
@@ -199,7 +201,7 @@ def _convert_shard(
     if rejected:
         _write_quarantine(folder / QUARANTINE / part, rejected)
     return ShardEntry(
-        path=piece.path,
+        path=_address(piece.path),
         n_bytes=n_bytes,
         sha256=sha256,
         records=n_rows - (len(rejected) if scan.batches.keeps_bad_rows else 0),
@@ -216,8 +218,9 @@ def _taken_over(path: str, sha256: str, folder: Path, previous: str | None) -> S
         return None
     old = Path(previous)
     manifest = _cached_manifest(previous, (old / MANIFEST).stat().st_mtime_ns)
-    entry = manifest.shards.get(path)
-    if entry is None or entry.sha256 != sha256:
+    entry = manifest.shards.get(_address(path))
+    # Addresses that differ in what signs them are one in the manifest, and have parts of their own.
+    if entry is None or entry.sha256 != sha256 or entry.part != _part_name(path):
         return None
     part = old / entry.part
     if not part.exists() or _digest_of_part(part) != entry.part_sha256:
@@ -252,9 +255,14 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
+def _address(path: str) -> str:
+    """``path`` as it may be told to all who read the table."""
+    return masked(path) if is_remote(path) else path
+
+
 def _part_name(path: str) -> str:
     """File name of a shard's part, one that Spark reads; shards of one name have two."""
-    stem = _ODD.sub("-", PurePosixPath(path).name.split(".")[0])[:_LONGEST_STEM]
+    stem = _ODD.sub("-", shard_name(path).split(".")[0])[:_LONGEST_STEM]
     digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
     # "part" in front: Spark hides names with _ and . there.
     return f"part-{stem}-{digest[:8]}.parquet"
@@ -263,8 +271,8 @@ def _part_name(path: str) -> str:
 def _write_quarantine(path: Path, rejected: Sequence[Rejected]) -> None:
     rows = [
         {
-            "shard": PurePosixPath(one.path).name,
-            "path": one.path,
+            "shard": shard_name(one.path),
+            "path": _address(one.path),
             "record": one.number,
             "offset": one.offset,
             "n_bytes": one.n_bytes,

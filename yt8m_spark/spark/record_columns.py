@@ -5,7 +5,6 @@ Axes: B records of a batch, F frames, D features.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, cast
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from yt8m_spark.formats.record_types import FrameRecord, Segments, VideoRecord
+from yt8m_spark.formats.shards import shard_name
 from yt8m_spark.spark.arrow import float_lists, ragged_lists
 from yt8m_spark.spark.schemas import SEGMENT_FIELDS
 
@@ -42,7 +42,7 @@ class Fault(NamedTuple):
 def record_column(name: str, records: Sequence[AnyRecord], path: str, n_rows: int) -> pa.Array:
     """Column ``name`` of ``records`` of the file ``path``; ``shard`` of ``n_rows``."""
     if name == "shard":
-        return pa.array([os.path.basename(path)] * n_rows, pa.string())
+        return pa.array([shard_name(path)] * n_rows, pa.string())
     if name == "video_id":
         return pa.array([record.video_id for record in records], pa.string())
     if name == "labels":

@@ -11,6 +11,7 @@ import re
 from typing import IO, NamedTuple
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.mounted_paths import has_mounted_scheme, mounted
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.spark.remote import is_remote_folder, match_remote, open_remote
 
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")  # two letters: C: is a drive
-_MOUNTED = re.compile(r"(file|dbfs):", re.IGNORECASE)
 
 
 class ShardFile(NamedTuple):
@@ -37,12 +37,12 @@ class ShardFile(NamedTuple):
 
 def is_remote(path: str) -> bool:
     """Whether ``path`` is a URI of storage that is not mounted."""
-    return bool(_SCHEME.match(path)) and not _MOUNTED.match(path) and not os.path.exists(path)
+    return bool(_SCHEME.match(path)) and not has_mounted_scheme(path) and not os.path.exists(path)
 
 
 def absolute(path: str) -> str:
     """The same path whatever folder the server and the tasks stand in; a URI as it is."""
-    return path if is_remote(path) else os.path.join(os.getcwd(), _mounted(path))
+    return path if is_remote(path) else os.path.join(os.getcwd(), mounted(path))
 
 
 def match_files(pattern: str) -> list[ShardFile]:
@@ -58,7 +58,7 @@ def match_files(pattern: str) -> list[ShardFile]:
     """
     if is_remote(pattern):
         return [ShardFile(uri, size) for uri, size in match_remote(pattern)]
-    paths = match_shards(_mounted(pattern))
+    paths = match_shards(mounted(pattern))
     try:
         return [ShardFile(path, os.path.getsize(path)) for path in paths]
     except OSError as error:
@@ -78,7 +78,7 @@ def open_file(path: str) -> IO[bytes]:
     if is_remote(path):
         return open_remote(path)
     try:
-        return open(_mounted(path), "rb")
+        return open(mounted(path), "rb")
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None
     except OSError as error:
@@ -108,17 +108,4 @@ def is_folder(path: str) -> bool:
     InputError
         If remote storage cannot be reached.
     """
-    return is_remote_folder(path) if is_remote(path) else os.path.isdir(_mounted(path))
-
-
-def _mounted(path: str) -> str:
-    """Local path without a scheme."""
-    scheme = _MOUNTED.match(path)
-    if scheme is None or os.path.exists(path):
-        return path
-    rest = path[scheme.end() :]
-    if rest.startswith("/"):
-        rest = "/" + rest.lstrip("/")
-    if scheme[1].lower() == "dbfs" and not rest.startswith(("/Volumes/", "/dbfs/")):
-        return "/dbfs/" + rest.lstrip("/")
-    return rest
+    return is_remote_folder(path) if is_remote(path) else os.path.isdir(mounted(path))

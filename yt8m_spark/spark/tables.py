@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.estimate import estimate_records
+from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.manifest import check_manifest
 from yt8m_spark.spark.codebooks import CODEBOOK, dequantize_columns
 from yt8m_spark.spark.read_options import CORRUPT_RECORD
@@ -56,13 +57,13 @@ def read_codes(spark: SparkSession, path: str) -> tuple[DataFrame, str | None]:
     table = _stored_table(spark, path)
     if CORRUPT_RECORD in table.columns:
         table = table.where(F.col(CORRUPT_RECORD).isNull())
-    codebook = Path(path.removeprefix("file:")) / CODEBOOK
+    codebook = Path(mounted(path)) / CODEBOOK
     return table, str(codebook) if codebook.is_dir() else None
 
 
 def _stored_table(spark: SparkSession, path: str) -> DataFrame:
     """Table at ``path`` as it is stored."""
-    local = Path(path.removeprefix("file:"))
+    local = Path(mounted(path))
     if "://" not in path and not local.exists():
         raise InputError("no such table", where=path)
     if local.is_dir() and not any(local.rglob("*.parquet")):
