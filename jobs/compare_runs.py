@@ -15,18 +15,19 @@ It needs no Spark.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from yt8m_spark.artifacts import check_output_free, staged_output
 from yt8m_spark.comparison import Comparison, compare
 from yt8m_spark.comparison.report import save_comparison
-from yt8m_spark.comparison.store import RunStore
+from yt8m_spark.comparison.store import RunStore, read_runs
 from yt8m_spark.comparison.text import comparison_text
 from yt8m_spark.config import describe_config, option
 from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.plan import DryRun
-from yt8m_spark.run import JobConfig, observed
+from yt8m_spark.run import JobConfig, end_as_killed, observed
 from yt8m_spark.tracking import tracked_run
 
 _OUTPUTS = {
@@ -70,6 +71,7 @@ def main(config: Config) -> JobResult:
     inputs = [part for run in config.runs for part in (run, run.partition("=")[2]) if part]
     check_output_free(config.output, overwrite=config.overwrite, inputs=inputs)
     if config.dry_run:
+        read_runs(_runs(config), config.tracking_uri)  # each is there
         raise DryRun(config, [path for path in inputs if Path(path).exists()])
     comparison = _compare(config)
     note(f"\n{comparison_text(comparison)}")
@@ -82,7 +84,12 @@ def main(config: Config) -> JobResult:
             pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
         ) as tracked,
         observed("compare_runs", config, tracked) as tally,
-        staged_output(config.output, overwrite=config.overwrite) as folder,
+        staged_output(
+            config.output,
+            overwrite=config.overwrite,
+            run_id=tracked.run_id,
+            killed=partial(end_as_killed, tracked),
+        ) as folder,
     ):
         names = save_comparison(comparison, folder)
         for name in names:
@@ -93,7 +100,8 @@ def main(config: Config) -> JobResult:
     return JobResult(outputs, _figures(comparison), tracked.run_id, tally.summary())
 
 
-def _compare(config: Config) -> Comparison:
+def _runs(config: Config) -> list[str]:
+    """Runs that were named, and those that the store was asked for."""
     runs = list(config.runs)
     if config.parent or config.best:
         store = RunStore(config.tracking_uri)
@@ -101,8 +109,12 @@ def _compare(config: Config) -> Comparison:
         found += store.best(config.experiment, config.best, config.by) if config.best else []
         given = {part for run in runs for part in (run, run.rpartition("=")[2])}
         runs += [run_id for run_id in dict.fromkeys(found) if run_id not in given]
+    return runs
+
+
+def _compare(config: Config) -> Comparison:
     return compare(
-        runs,
+        _runs(config),
         baseline=config.baseline,
         metrics=config.metrics or None,
         tracking_uri=config.tracking_uri,

@@ -173,6 +173,7 @@ def test_other_code_that_logs_below_our_name_is_a_note(mode, capsys):
 def test_what_a_rank_prints_becomes_an_event_once(mode):
     mode("logfmt")
     assert line_of("rank 0: hello") == "rank 0: hello"
+    assert line_of("rank 0: https://me:hush@host") == "rank 0: https://me:***@host"
     with reporting("train_deep"):
         line = line_of("rank 0: hello")
         assert parse_logfmt(LINE.fullmatch(line)[3])["message"] == "rank 0: hello"

@@ -72,6 +72,13 @@ def test_passwords_of_databases_may_hold_what_addresses_may_not(text, expected):
         ("Authorization: Bearer eyJhb.Gci-Oi", "Authorization: Bearer ***"),
         ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic ***"),
         ("sc://host:443/;token=abc;user_id=me", "sc://host:443/;token=***;user_id=me"),
+        ("spark.ssl.keyStorePassword=abc", "spark.ssl.keyStorePassword=***"),
+        ("clientSecret: abc", "clientSecret: ***"),
+        ("PGPASSWORD=abc", "PGPASSWORD=***"),
+        ("passphrase=abc", "passphrase=***"),
+        ("Authorization: token 0123abc", "Authorization: token ***"),
+        ("Authorization: Negotiate YIIabc", "Authorization: Negotiate ***"),
+        (r'"{\"password\": \"abc\"}"', r'"{\"password\": ***}"'),
         (f"got dapi{'0f' * 16}-2 today", "got *** today"),
         (f"AKIA{'A0' * 8} and hf_{'aB' * 12}", "*** and ***"),
     ],
@@ -87,6 +94,7 @@ def test_secrets_are_told_by_the_name_of_their_setting_or_by_their_look(text, ex
         "batch_size=32 n_tokens=5 columns=mean_rgb tokens: 5 token_count=7",
         "/data/secrets/x=3/secret.csv and has=3",
         "the basics, bearer of news",
+        "compass=3 mypassword seasas=1 a token of thanks, Negotiate",
     ],
 )
 def test_words_that_only_sound_secret_stay(text):

@@ -28,9 +28,10 @@ def write_table(path, n_videos=30, **widths):
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION"):
+    names = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS")
+    for name in (*names, "DATABRICKS_RUNTIME_VERSION"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
     return monkeypatch
 
 
@@ -104,6 +105,9 @@ def test_a_damaged_table_is_refused(tmp_path):
         ("SPARK_REMOTE", "local[*]", 6),
         ("SPARK_REMOTE", "sc://host", 1),
         ("PYSPARK_GATEWAY_PORT", "25333", 1),
+        ("PYSPARK_SUBMIT_ARGS", "--master local[*] --master local[3] pyspark-shell", 3),
+        ("PYSPARK_SUBMIT_ARGS", "--master=spark://host:7077 pyspark-shell", 1),
+        ("PYSPARK_SUBMIT_ARGS", "--properties-file own.conf pyspark-shell", 1),
     ],
 )
 def test_cores_are_those_of_the_session_to_be(environment, name, value, cores):

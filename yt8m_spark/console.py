@@ -16,6 +16,7 @@ from typing import NamedTuple
 from yt8m_spark import __version__
 from yt8m_spark.errors import InputError
 from yt8m_spark.jre import ensure_java
+from yt8m_spark.masking import masked
 
 __all__ = ["main"]
 
@@ -54,6 +55,13 @@ class _Command(NamedTuple):
                 found = value if equals else "".join(self.spark[place + 1 : place + 2])
         return found
 
+    def driver_is_elsewhere(self) -> bool:
+        """Whether the job's own Python is to run on the cluster."""
+        by_property = any(
+            text.removeprefix("--conf=") == "spark.submit.deployMode=cluster" for text in self.spark
+        )
+        return by_property or self.of_spark("--deploy-mode") == "cluster"
+
     def sets(self, key: str) -> bool:
         """Whether a ``--conf`` sets the property ``key``."""
         return any(text.removeprefix("--conf=").startswith(f"{key}=") for text in self.spark)
@@ -76,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not _told(arguments):
             _run(_parsed(arguments))
     except InputError as error:
-        print(f"yt8m-spark: error: {error}", file=sys.stderr)
+        print(masked(f"yt8m-spark: error: {error}"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -122,12 +130,16 @@ def _parsed(arguments: list[str]) -> _Command:
 def _run(command: _Command) -> None:
     """Run the job in this process, or hand it to the cluster whose driver is elsewhere."""
     file = _job_file(command.job)
-    if command.of_spark("--remote"):
-        os.environ["SPARK_REMOTE"] = str(command.of_spark("--remote"))
+    remote = command.of_spark("--remote")
+    if remote:
+        if len(command.spark) > 2 or (len(command.spark) == 2 and "=" in command.spark[0]):
+            expected = "--remote alone: its server has the settings"
+            raise InputError("too many options", expected=expected, found=shlex.join(command.spark))
+        os.environ["SPARK_REMOTE"] = remote
     elif _session_is_given():
         if command.spark:
             raise InputError("the Spark session is given here", found=shlex.join(command.spark))
-    elif command.of_spark("--deploy-mode") == "cluster":
+    elif command.driver_is_elsewhere():
         _submit(command, file)
     else:
         _prepare_session(command)

@@ -94,7 +94,7 @@ def _context(option: str, job: str) -> str:
 def _look_at(path: str) -> _Found:
     if is_remote(path):
         return _of_remote(path)
-    if "SPARK_REMOTE" in os.environ and not os.path.exists(path):
+    if os.environ.get("SPARK_REMOTE") and not os.path.exists(path):
         raise InputError("only the server sees it", where=path)
     root = Path(mounted(path))
     manifest = load_manifest(root) if root.is_dir() else None

@@ -147,9 +147,9 @@ def note(text: str, *, event: str = "note", level: int = logging.INFO) -> None:
 
 
 def line_of(text: str) -> str:
-    """One line that another process printed, as it is or as an event's."""
+    """One line that another process printed, without secrets, as it is or as an event's."""
     if not is_logged() or not text.strip() or _LINE.match(text):
-        return text
+        return masked(text)
     record = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, text, (), None)
     return _Lines().format(record)
 

@@ -22,19 +22,21 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 # Settings of the environment, of Spark and Hadoop, and of programs, whose name says that the value
-# is a secret: AWS_SECRET_ACCESS_KEY=, fs.azure.account.key.NAME.dfs.core.windows.net=, "token": "".
-# The value ends with its quotes, or else with the word.
+# is a secret: AWS_SECRET_ACCESS_KEY=, fs.azure.account.key.NAME.dfs.core.windows.net=, PGPASSWORD=,
+# spark.ssl.keyPassword=, "token": "". The value ends with its quotes, or else with the word.
 _SETTING = re.compile(
     r"(?<![\w.-])("
-    r"(?:[\w.-]{0,80}[_.-])?"
-    r"(?:secret|token|password|passwd|pwd|credentials?|sas|SharedAccessSignature"
+    r"(?:[\w.-]{0,80}(?:[_.-]|(?-i:(?<=[a-z0-9])(?=[A-Z]))|(?=PASSWORD|PWD)))?"
+    r"(?:secret|token|password|passphrase|passwd|pwd|credentials?|sas|SharedAccessSignature"
     r"|(?:api|access|secret|account|private|shared_?access)[_.-]?key)"
     r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80})?"
-    r"[\"']?\s*[=:]\s*)"
-    r"(?:\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",
+    r"\\?[\"']?\s*[=:]\s*)"
+    r"(?:\\\"[^\"\n]*\"?|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",
     re.IGNORECASE,
 )
-_HEADER = re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+_HEADER = re.compile(
+    r"\b((?:Bearer|Basic|Negotiate|(?<=Authorization: )token)\s+)[\w.~+/=-]{6,}", re.IGNORECASE
+)
 # What is a secret by its look: tokens of Databricks, GitHub, Hugging Face and Slack, keys of AWS.
 _TOKEN = re.compile(
     r"\b(?:dapi[0-9a-f]{32}(?:-\d+)?|dkea[0-9a-f]{32}|gh[oprsu]_\w{20,}|github_pat_\w{20,}"

@@ -27,6 +27,7 @@ from pyspark.sql import SparkSession
 from yt8m_spark.artifacts import staged_file
 from yt8m_spark.errors import InputError
 from yt8m_spark.job import user_error
+from yt8m_spark.masking import masked
 from yt8m_spark.notebook_page import RanCell, notebook_page
 from yt8m_spark.notebook_shim import Dbutils, NotebookExit, Shown
 from yt8m_spark.notebook_source import Cell, read_cells, widget_names
@@ -49,7 +50,8 @@ class RanNotebook:
 
     def page(self, title: str) -> str:
         """Page of it, in one file."""
-        return notebook_page(title, self.cells, self.values)
+        values = {name: masked(value) for name, value in self.values.items()}
+        return notebook_page(title, self.cells, values)
 
 
 def run_notebook(path: str, spark: SparkSession, given: Mapping[str, str]) -> RanNotebook:
@@ -132,7 +134,7 @@ def _told(error: Exception, cell: Cell, path: str) -> str:
         in_worker = _IN_WORKER.findall(str(error))
         first = next((part for part in str(error).splitlines() if part.strip()), "")
         text = in_worker[-1] if in_worker else f"{type(error).__name__}: {first.strip()}"
-    return f"{path}, cell {cell.number}, line {line or cell.line}: {text}"
+    return masked(f"{path}, cell {cell.number}, line {line or cell.line}: {text}")
 
 
 def _tell(cell: Cell, n_cells: int) -> None:
@@ -166,6 +168,8 @@ def _options(argv: Sequence[str]) -> tuple[str, str, dict[str, str]]:
             raise InputError(
                 "cell is no Python", where=f"{notebook}, line {error.lineno}", found=error.msg
             ) from None
+    if {"output", "help"} & set(names):
+        raise InputError("a widget has the name of an option: output or help", where=str(notebook))
     for name in names:
         parser.add_argument(f"--{name}", dest=f"widget {name}", metavar="VALUE", help="widget")
     if help_wanted:
@@ -190,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with staged_file(Path(output)) as temporary:
             temporary.write_text(ran.page(Path(path).stem), encoding="utf-8")
     except InputError as error:
-        print(f"notebook: error: {error}", file=sys.stderr)
+        print(masked(f"notebook: error: {error}"), file=sys.stderr)
         sys.exit(2)
     print(output)
     if ran.cause is not None:

@@ -50,7 +50,7 @@ def _markdown(cell: Cell) -> Markup:
         return Markup("")
     try:
         from markdown_it import MarkdownIt
-    except ImportError:  # it comes with the extra `notebooks`
+    except ImportError:
         return Markup('<pre class="markdown">{}</pre>').format(cell.text)
     rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(cell.text)
     return Markup(rendered)  # noqa: S704 - MarkdownIt escapes the text; html is off

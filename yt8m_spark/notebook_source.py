@@ -41,7 +41,7 @@ def read_cells(path: str) -> list[Cell]:
         than Python and Markdown, which only Databricks runs.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read notebook", where=path, found=error) from None
     if not lines or lines[0].strip() != _FIRST:

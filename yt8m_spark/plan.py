@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,13 +113,23 @@ def report_plan(job: str, asked: DryRun) -> dict[str, float]:
 
 def session_cores() -> tuple[int, str]:
     """Cores of the session that the job would open, and how to tell of it; 1 if not known."""
-    remote = os.environ.get("SPARK_REMOTE", "")
+    remote = os.environ.get("SPARK_REMOTE") or _master_given()
     local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", remote)
     if local is None and (remote or any(name in os.environ for name in _ELSEWHERE)):
         return 1, "of a cluster: times are for 1 core, divide them by its cores"
     given = local[1] if local else "*"
-    cores = (os.cpu_count() or 1) if given == "*" else int(given or 1)
+    cores = len(os.sched_getaffinity(0)) if given == "*" else int(given or 1)
     return cores, f"on this machine, {cores} core{'s' if cores > 1 else ''}"
+
+
+def _master_given() -> str:
+    """Master among the options for the JVM that `yt8m-spark` leaves; empty if there is none."""
+    options = shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    masters = [value for flag, value in pairwise(options) if flag == "--master"]
+    masters += [flag.removeprefix("--master=") for flag in options if flag.startswith("--master=")]
+    if not masters and "--properties-file" in options:
+        return "of a file of settings"
+    return "".join(masters[-1:])
 
 
 def _output(config: Any) -> str:

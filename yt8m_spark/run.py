@@ -28,7 +28,7 @@ from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
 from yt8m_spark.tracking_killed import end_killed
 
-__all__ = ["JobConfig", "Run", "child_run", "observed", "open_run"]
+__all__ = ["JobConfig", "Run", "child_run", "end_as_killed", "observed", "open_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Run:
 
 def _check_inputs(inputs: Sequence[str]) -> None:
     """Refuse a local input that is not there, before a session takes its seconds to start."""
-    if "SPARK_REMOTE" in os.environ:
+    if os.environ.get("SPARK_REMOTE"):
         return  # files are where the server is
     for path in inputs:
         if not (Path(path).exists() or ":" in path.partition("/")[0]):
@@ -112,7 +112,7 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
             config.output,
             overwrite=config.overwrite,
             run_id=tracked.run_id,
-            killed=partial(_end_killed, tracked),
+            killed=partial(end_as_killed, tracked),
         ) as folder,
     ):
         described = _describe(tracked, spark, job, config, given)
@@ -147,7 +147,7 @@ def observed(
         tracked.log_metrics(tally.metrics())
 
 
-def _end_killed(tracked: TrackedRun, run_id: str) -> None:
+def end_as_killed(tracked: TrackedRun, run_id: str) -> None:
     """Tell of a run whose process was killed, and mark it so in MLflow."""
     note(f"run {run_id} to this output was killed: what it left is removed")
     with suppress(Exception):  # of another store, or a server that is away

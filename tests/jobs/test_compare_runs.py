@@ -152,6 +152,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(compare_runs, folders, trackin
     assert n_runs() == before
 
 
+def test_a_dry_run_looks_whether_the_runs_are_there(compare_runs, folders):
+    finished = compare_runs("--runs", "a,b=nowhere", "--output", "out", "--dry-run")
+    refused(finished, folders, "no such run", "nowhere")
+
+
 def test_it_starts_without_java(folders, tracking_uri):
     finished = subprocess.run(
         [sys.executable, str(JOB), "--runs", "a,b", "--output", "out"],

@@ -4,6 +4,7 @@ What the notebooks of this project say is tested in test_all_notebooks.py; the b
 """
 
 import builtins
+from contextlib import nullcontext
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -79,6 +80,34 @@ def test_an_error_names_notebook_cell_and_line(notebook):
     assert ran.error == f"{path}, cell 3, line {line}: KeyError: 'gone'"
     assert [cell.ran for cell in ran.cells] == [True, True, True, False]
     assert ran.error.replace("'", "&#39;") in ran.page("book")
+
+
+def test_neither_the_page_nor_an_error_tells_secrets(notebook, tmp_path, monkeypatch, capsys):
+    address = "https://me:hush@host/x?sig=hush"
+    path = notebook(
+        'dbutils.widgets.text("uri", "")', 'raise ValueError("no " + dbutils.widgets.get("uri"))'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("yt8m_spark.notebook.spark_session", lambda _: nullcontext())
+    with pytest.raises(SystemExit):
+        main([path, "--uri", address])
+    told = capsys.readouterr().err
+    assert "https://me:***@host/x?sig=***" in told
+    assert "hush" not in told
+    assert "hush" not in (tmp_path / "book.html").read_text()
+
+
+def test_a_widget_called_as_an_option_of_the_runner_is_told(notebook, capsys):
+    path = notebook('dbutils.widgets.text("output", "x")')
+    with pytest.raises(SystemExit) as ended:
+        main([path])
+    assert ended.value.code == 2
+    assert "a widget has the name of an option" in capsys.readouterr().err
+
+
+def test_a_sign_that_only_unicode_takes_for_the_end_of_a_line_is_text(notebook):
+    (cell,) = read_cells(notebook('a = "one\u2028two"'))
+    assert cell.text == 'a = "one\u2028two"'
 
 
 def test_a_cell_that_is_no_python_names_its_line(notebook):

@@ -167,6 +167,14 @@ def test_a_connect_server_is_joined(submitted, monkeypatch):
     assert os.environ["SPARK_REMOTE"] == "sc://host"
 
 
+def test_options_that_a_connect_server_cannot_take_are_told_without_their_secrets(capsys):
+    option = "spark.hadoop.fs.s3a.secret.key=hush"
+    assert status_of("--remote", "sc://host", "--conf", option, "predict") == 2
+    told = capsys.readouterr().err
+    assert "too many options" in told
+    assert "hush" not in told
+
+
 @pytest.mark.parametrize("name", ["SPARK_REMOTE", "DATABRICKS_RUNTIME_VERSION"])
 def test_where_the_session_is_given_there_is_nothing_to_submit(
     name, submitted, monkeypatch, capsys
@@ -177,13 +185,16 @@ def test_where_the_session_is_given_there_is_nothing_to_submit(
     assert "--master yarn" in capsys.readouterr().err
 
 
-def test_with_the_driver_on_the_cluster_it_becomes_spark_submit(package, tmp_path):
+@pytest.mark.parametrize(
+    "where", [("--deploy-mode", "cluster"), ("--conf", "spark.submit.deployMode=cluster")]
+)
+def test_with_the_driver_on_the_cluster_it_becomes_spark_submit(package, tmp_path, where):
     spark = tmp_path / "spark"
     (spark / "bin").mkdir(parents=True)
     submit = spark / "bin" / "spark-submit"
     submit.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 7\n')
     submit.chmod(0o755)
-    options = ["--master", "yarn", "--deploy-mode", "cluster"]
+    options = ["--master", "yarn", *where]
     done = command(package, *options, "predict", "--top-k", "5", SPARK_HOME=str(spark))
     assert done.communicate(timeout=60)[0].splitlines() == [
         *options,

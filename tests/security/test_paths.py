@@ -43,6 +43,14 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(folder, name):
         file_inside(folder, name, "list.json")
 
 
+def test_links_in_a_circle_and_signs_that_no_file_has_are_refused(folder):
+    (folder / "a").symlink_to(folder / "b")
+    (folder / "b").symlink_to(folder / "a")
+    for name in ("a/x", "\ud800"):
+        with pytest.raises(InputError, match="name leads elsewhere"):
+            file_inside(folder, name, "model.json")
+
+
 def test_a_link_out_of_the_folder_is_refused_and_one_within_is_not(folder):
     (folder / "out").symlink_to("../secret")
     (folder / "away").symlink_to("..")
