@@ -45,7 +45,7 @@ ELSEWHERE = {
     r"make environment": "tests/packaging",
     r"yt8m-spark --help": "tests/packaging",
     r"PYSPARK_PYTHON=\S+ yt8m-spark --master .*": "tests/cluster, on a cluster of this machine",
-    r"python -m build --wheel": "tests/packaging",
+    r"python (-m build --wheel|databricks/build_wheel\.py)": "tests/packaging",
     r"python -m yt8m_spark\.notebook notebooks/.*": "tests/notebooks",
     r"databricks (fs|bundle) .*": "nowhere: tests/notebooks reads the bundle and runs its job",
     r"make demo": "the jobs of it: tests/packaging, the tutorial",

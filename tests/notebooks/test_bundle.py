@@ -90,6 +90,7 @@ def test_the_job_has_the_schema_of_databricks(target):
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_task_has_one_place_to_run(target):
     job = job_of(BUNDLE, target)
+    (artifact,) = BUNDLE["artifacts"].values()
     places = {
         "job_cluster_key": {each["job_cluster_key"] for each in job.get("job_clusters", [])},
         "environment_key": {each["environment_key"] for each in job.get("environments", [])},
@@ -99,7 +100,7 @@ def test_every_task_has_one_place_to_run(target):
         assert task[kind] in places[kind]
         wheels = job.get("environments", [{}])[0].get("spec", {}).get("dependencies", [])
         wheels = wheels or [library["whl"] for library in task["libraries"]]
-        assert wheels == ["./dist/*.whl"]
+        assert wheels == [artifact["files"][0]["source"]]
         assert task["python_wheel_task"]["package_name"] == "yt8m_spark"
         assert task["python_wheel_task"]["entry_point"] == "yt8m-spark"
 
@@ -162,4 +163,5 @@ def ancestors(task):
 
 def test_what_is_synced_is_there():
     assert all((PROJECT / path).exists() for path in BUNDLE["sync"]["paths"])
-    assert all((PROJECT / each["path"]).exists() for each in BUNDLE["artifacts"].values())
+    for artifact in BUNDLE["artifacts"].values():
+        assert (PROJECT / artifact["path"] / artifact["build"].split()[1]).is_file()

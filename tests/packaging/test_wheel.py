@@ -1,11 +1,15 @@
 """The wheel and what it declares. What jobs do is tested elsewhere."""
 
 import json
+import runpy
 import subprocess
+import sys
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from wheel_environment import PROJECT, build_distributions, install_wheel
 
 # Modules that need an extra say so by the name of what is missing.
@@ -51,6 +55,31 @@ def test_the_wheel_holds_every_file_of_package_jobs_and_settings_and_no_other(bu
     with zipfile.ZipFile(next(built[0].glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == expected
+
+
+def test_the_wheel_for_databricks_leaves_pyspark_to_the_runtime_and_nothing_else(built, tmp_path):
+    usual = next(built[0].glob("*.whl"))
+    script = runpy.run_path(str(PROJECT / "databricks" / "build_wheel.py"))
+    made = script["without_spark"](usual, tmp_path / "databricks")
+    assert made == tmp_path / "databricks" / usual.name
+    texts = contents_of(usual), contents_of(made)
+    changed = {name for name in texts[0] if texts[0][name] != texts[1][name]}
+    assert texts[0].keys() == texts[1].keys()
+    assert {name.rpartition("/")[2] for name in changed} == {"METADATA", "RECORD"}
+    assert requirements_in(texts[0]) - requirements_in(texts[1]) == {"pyspark"}
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--target", tmp_path / "installed", made], check=True)  # checks RECORD
+
+
+def contents_of(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def requirements_in(contents):
+    metadata = next(text for name, text in contents.items() if name.endswith("info/METADATA"))
+    asked = message_from_bytes(metadata).get_all("Requires-Dist")
+    return {Requirement(one).name for one in asked}
 
 
 def files_of(folder):
