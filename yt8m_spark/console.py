@@ -93,10 +93,14 @@ def _told(arguments: list[str]) -> bool:
     match arguments:
         case [] | ["--help"] | ["-h"]:
             print(_USAGE + "\n".join(_listed()))
-        case ["--version"]:
+        case ["--help" | "-h", job]:
+            _run(_Command([], job, ["--help"]))
+        case ["--version", *_]:
             print(f"yt8m_spark {__version__}")
         case ["--conf-dir"]:
             print(_folder("conf"))
+        case ["--path"]:
+            raise InputError("no job is named", expected="yt8m-spark --path JOB")
         case ["--path", job]:
             print(_job_file(job))
         case _:

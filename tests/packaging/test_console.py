@@ -167,6 +167,17 @@ def test_a_connect_server_is_joined(submitted, monkeypatch):
     assert os.environ["SPARK_REMOTE"] == "sc://host"
 
 
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_may_come_before_the_job(flag, capsys):
+    console.main([flag, "predict"])
+    assert "from the job: ['--help']" in capsys.readouterr().out
+
+
+def test_the_path_of_no_job_is_told(capsys):
+    assert status_of("--path") == 2
+    assert "yt8m-spark --path JOB" in capsys.readouterr().err
+
+
 def test_options_that_a_connect_server_cannot_take_are_told_without_their_secrets(capsys):
     option = "spark.hadoop.fs.s3a.secret.key=hush"
     assert status_of("--remote", "sc://host", "--conf", option, "predict") == 2

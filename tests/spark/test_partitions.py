@@ -1,7 +1,11 @@
 """How shards are shared between tasks. Where a shard may be cut is tested in tests/formats."""
 
+from pathlib import Path
+
+import pytest
 from shard_files import make_video, write
 
+from yt8m_spark.errors import InputError
 from yt8m_spark.spark.partitions import plan_partitions
 from yt8m_spark.spark.records import Piece
 from yt8m_spark.spark.source import YouTube8MSource
@@ -16,8 +20,24 @@ def files(n, size):
 
 def test_each_shard_has_a_task(tmp_path):
     assert plan_partitions(files(5, MIB), 128 * MIB) == [
-        (Piece(f"/none/{number:04}.tfrecord"),) for number in range(5)
+        (Piece(f"/none/{number:04}.tfrecord", size=MIB),) for number in range(5)
     ]
+
+
+@pytest.mark.parametrize("mode", ["failfast", "dropmalformed", "permissive"])
+@pytest.mark.parametrize("partition_bytes", ["500", "1000000"], ids=["cut", "whole"])
+def test_a_shard_that_loses_whole_records_after_it_was_listed_is_refused(
+    tmp_path, mode, partition_bytes
+):
+    videos = [make_video(number) for number in range(40)]
+    half = Path(write(tmp_path, "half.tfrecord", videos[:20])).read_bytes()
+    path = write(tmp_path, "x.tfrecord", videos)
+    source = YouTube8MSource({"path": path, "partitionBytes": partition_bytes, "mode": mode})
+    reader = source.reader(source.schema())
+    parts = reader.partitions()
+    Path(path).write_bytes(half)
+    with pytest.raises(InputError, match=r"changed since it was listed in .*x\.tfrecord"):
+        list(reader.read(parts[0]))
 
 
 def test_very_many_small_shards_share_tasks_with_their_neighbours():

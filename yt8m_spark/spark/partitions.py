@@ -29,17 +29,21 @@ def plan_partitions(files: Sequence[ShardFile], partition_bytes: int) -> list[Pi
     if len(files) > _ENOUGH_TASKS:
         return _packed(files, partition_bytes)
     if len(files) > _FEW_SHARDS:
-        return [(Piece(file.path),) for file in files]
+        return [(_whole(file),) for file in files]
     return [(piece,) for file in files for piece in _cut(file, partition_bytes)]
 
 
 def _cut(file: ShardFile, partition_bytes: int) -> list[Piece]:
     """Ranges of one shard; itself if it is small or far away."""
     if file.size <= partition_bytes or is_remote(file.path):
-        return [Piece(file.path)]
+        return [_whole(file)]
     with open_file(file.path) as opened:
         ranges = record_ranges(opened, file.size, partition_bytes)
-    return [Piece(file.path, *one) for one in ranges]
+    return [Piece(file.path, *one, size=file.size) for one in ranges]
+
+
+def _whole(file: ShardFile) -> Piece:
+    return Piece(file.path, size=file.size or None)  # 0: storage that does not tell
 
 
 def _packed(files: Sequence[ShardFile], partition_bytes: int) -> list[Pieces]:
@@ -50,6 +54,6 @@ def _packed(files: Sequence[ShardFile], partition_bytes: int) -> list[Pieces]:
         if not packs or len(packs[-1]) == most or n_bytes + file.size > partition_bytes:
             packs.append([])
             n_bytes = 0
-        packs[-1].append(Piece(file.path))
+        packs[-1].append(_whole(file))
         n_bytes += file.size
     return [tuple(pack) for pack in packs]

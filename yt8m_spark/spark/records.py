@@ -6,8 +6,9 @@ Axes: B records of a batch, F frames, D features.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,7 @@ class Piece(NamedTuple):
     start: int = 0
     stop: int | None = None  # None: to its end
     first_number: int = 0  # of the record at ``start``
+    size: int | None = None  # of the whole file when it was listed, as stored; None: not known
 
 
 class Rules(NamedTuple):
@@ -137,14 +139,16 @@ class RecordBatches:
         Raises
         ------
         InputError
-            In mode "failfast", if a record is damaged or breaks a rule; it names the file and
-            the record.
+            If the file has not the size with which it was listed: cut between two records it would
+            give fewer of them without a word. In mode "failfast" also if a record is damaged or
+            breaks a rule; it names the file and the record.
         """
         widths = dict(self._rules.widths)
         rejected: list[Rejected] = []
         rows: list[_Row] = []
         n_bytes = 0
         with open_file(piece.path) as file:
+            _check_size(file, piece)
             for item in scan_records(
                 file,
                 piece.path,
@@ -245,6 +249,20 @@ class RecordBatches:
             reason = str(InputError(fault.what, expected=fault.expected, found=fault.found))
             rows[at] = _Row(rows[at].item, None, reason)
         return rows
+
+
+def _check_size(file: IO[bytes], piece: Piece) -> None:
+    if piece.size is None or not file.seekable():
+        return
+    found = file.seek(0, os.SEEK_END)
+    if found != piece.size:
+        raise InputError(
+            "file has changed since it was listed",
+            where=piece.path,
+            expected=f"{piece.size:,} bytes",
+            found=f"{found:,}",
+        )
+    file.seek(0)
 
 
 def _rejected(row: _Row, path: str) -> Rejected:
