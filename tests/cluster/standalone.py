@@ -110,11 +110,14 @@ class Cluster:
         Of each worker, and so of its executor.
     python : str
         Of executors: a path that all machines have.
+    pinned : bool
+        Keep each worker, with its executor's Java and Python, to a core of this machine.
     """
 
-    def __init__(self, folder: Path, memory: str, python: str) -> None:
+    def __init__(self, folder: Path, memory: str, python: str, *, pinned: bool = False) -> None:
         ensure_java()
         self.folder, self._memory, self._python = folder, memory, python
+        self._pinned = pinned
         self.workers: list[Worker] = []
         self._daemons: list[subprocess.Popen[bytes]] = []
         self._n_submitted = 0
@@ -131,7 +134,9 @@ class Cluster:
         folder.mkdir()
         options = ("--cores", "1", "--memory", self._memory, "--work-dir", str(folder))
         address = f"127.0.{number // 250}.{1 + number % 250}"
-        log = self._daemon(folder.name, f"{_CLASS}.worker.Worker", *options, self.url, host=address)
+        core = len(self.workers) % (os.cpu_count() or 1) if self._pinned else None
+        name, daemon = folder.name, f"{_CLASS}.worker.Worker"
+        log = self._daemon(name, daemon, *options, self.url, host=address, core=core)
         _awaited(log, r"(Successfully registered with master)")
         worker = Worker(self._daemons[-1].pid, folder)
         self.workers.append(worker)
@@ -196,10 +201,18 @@ class Cluster:
                 kill_tree(process.pid)
             process.wait()
 
-    def _daemon(self, name: str, class_name: str, *options: str, host: str = "127.0.0.1") -> Path:
-        """Start a daemon and give its log."""
+    def _daemon(
+        self,
+        name: str,
+        class_name: str,
+        *options: str,
+        host: str = "127.0.0.1",
+        core: int | None = None,
+    ) -> Path:
+        """Start a daemon, on ``core`` alone if that is given, and give its log."""
         log = self.folder / f"{name}.log"
-        command = [str(SPARK_HOME / "bin" / "spark-class"), class_name]
+        command = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        command += [str(SPARK_HOME / "bin" / "spark-class"), class_name]
         command += ["--host", host, "--webui-port", "0", *options]
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -225,11 +238,16 @@ class Cluster:
 
 @contextmanager
 def standalone_cluster(
-    folder: Path, *, n_workers: int = 2, memory: str = "2g", python: str = sys.executable
+    folder: Path,
+    *,
+    n_workers: int = 2,
+    memory: str = "2g",
+    python: str = sys.executable,
+    pinned: bool = False,
 ) -> Iterator[Cluster]:
     """A cluster of ``n_workers`` workers of one core, ended however the body ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder, memory, python)
+    cluster = Cluster(folder, memory, python, pinned=pinned)
     try:
         for _ in range(n_workers):
             cluster.start_worker()
