@@ -4,8 +4,8 @@ Each stage of the line runs on a standalone cluster of this machine with one wor
 with two. Each worker, with its executor's Java and its Python, is kept to a core of its own: left
 free, one worker of "one core" has Java read and write on one core while Python works on another.
 Seconds are those of the job in an application that is up already: its tasks, its planning and its
-bookkeeping, without the start of Spark. Efficiency is t1 / (2 t2): 1 is ideal. What is not shared is
-2 t2 - t1: it stays while the rest grows with the data, and efficiency with it. The driver is beside
+bookkeeping, without the start of Spark. Efficiency is t1 / (2 t2): 1 is ideal. What is not shared,
+2 t2 - t1, stays while the rest grows with the data, and efficiency with it. The driver is beside
 the workers: on a machine of two cores it takes from two workers what it does not from one.
 Prints a table in Markdown. Needs taskset.
 """
