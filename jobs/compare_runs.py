@@ -15,20 +15,18 @@ It needs no Spark.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from yt8m_spark.artifacts import check_output_free, staged_output
+from yt8m_spark.artifacts import check_output_free
 from yt8m_spark.comparison import Comparison, compare
 from yt8m_spark.comparison.report import save_comparison
 from yt8m_spark.comparison.store import RunStore, read_runs
 from yt8m_spark.comparison.text import comparison_text
-from yt8m_spark.config import describe_config, option
+from yt8m_spark.config import option
 from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.plan import DryRun
-from yt8m_spark.run import JobConfig, end_as_killed, observed
-from yt8m_spark.tracking import tracked_run
+from yt8m_spark.run import JobConfig, observed, tracked_output
 
 _OUTPUTS = {
     "comparison.csv": "table",
@@ -76,20 +74,8 @@ def main(config: Config) -> JobResult:
     comparison = _compare(config)
     note(f"\n{comparison_text(comparison)}")
     with (
-        tracked_run(
-            "compare_runs",
-            describe_config(config),
-            uri=config.tracking_uri,
-            experiment=config.experiment,
-            pending=str(Path(config.output).resolve().parent / "mlflow_pending"),
-        ) as tracked,
+        tracked_output("compare_runs", config) as (tracked, folder),
         observed("compare_runs", config, tracked) as tally,
-        staged_output(
-            config.output,
-            overwrite=config.overwrite,
-            run_id=tracked.run_id,
-            killed=partial(end_as_killed, tracked),
-        ) as folder,
     ):
         names = save_comparison(comparison, folder)
         for name in names:

@@ -28,7 +28,7 @@ from yt8m_spark.session import spark_session
 from yt8m_spark.tracking import TrackedRun, tracked_run
 from yt8m_spark.tracking_killed import end_killed
 
-__all__ = ["JobConfig", "Run", "child_run", "end_as_killed", "observed", "open_run"]
+__all__ = ["JobConfig", "Run", "child_run", "observed", "open_run", "tracked_output"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +99,23 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
     _check_inputs(given)
     if config.dry_run:
         raise DryRun(config, given)
+    with spark_session(job) as spark, tracked_output(job, config) as (tracked, folder):
+        described = _describe(tracked, spark, job, config, given)
+        with observed(job, config, tracked, described) as tally:
+            tally.speculative = _is_speculative(spark)
+            heartbeats = f"{folder}.heartbeats"
+            try:
+                yield Run(spark, tracked, folder, heartbeats, tally=tally)
+            finally:
+                shutil.rmtree(heartbeats, ignore_errors=True)
+            tally.written = sizes_of([describe_dataset(folder, "output", job)])
+    emit("output_written", {"path": config.output, **tally.written})
+
+
+@contextmanager
+def tracked_output(job: str, config: JobConfig) -> Iterator[tuple[TrackedRun, str]]:
+    """Open tracked run and staged output of ``job`` alone, for one that needs no Spark."""
     with (
-        spark_session(job) as spark,
         tracked_run(
             job,
             describe_config(config),
@@ -112,19 +127,10 @@ def open_run(job: str, config: JobConfig, inputs: Sequence[str | None] = ()) -> 
             config.output,
             overwrite=config.overwrite,
             run_id=tracked.run_id,
-            killed=partial(end_as_killed, tracked),
+            killed=partial(_end_killed, tracked),
         ) as folder,
     ):
-        described = _describe(tracked, spark, job, config, given)
-        with observed(job, config, tracked, described) as tally:
-            tally.speculative = _is_speculative(spark)
-            heartbeats = f"{folder}.heartbeats"
-            try:
-                yield Run(spark, tracked, folder, heartbeats, tally=tally)
-            finally:
-                shutil.rmtree(heartbeats, ignore_errors=True)
-            tally.written = sizes_of([describe_dataset(folder, "output", job)])
-    emit("output_written", {"path": config.output, **tally.written})
+        yield tracked, folder
 
 
 @contextmanager
@@ -147,7 +153,7 @@ def observed(
         tracked.log_metrics(tally.metrics())
 
 
-def end_as_killed(tracked: TrackedRun, run_id: str) -> None:
+def _end_killed(tracked: TrackedRun, run_id: str) -> None:
     """Tell of a run whose process was killed, and mark it so in MLflow."""
     note(f"run {run_id} to this output was killed: what it left is removed")
     with suppress(Exception):  # of another store, or a server that is away

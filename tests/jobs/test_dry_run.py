@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from comparison_files import save_evaluation
 
 from yt8m_spark import run as run_module
 from yt8m_spark.formats.tfrecord import write_records
@@ -25,7 +26,7 @@ OPTIONS = {
     "build_dataset": "--candidates table --vocabulary entities.csv",
     "build_explorer": "--vocabulary entities.csv --predictions table",
     "build_vocabulary": "--entities table --types other --videos table",
-    "compare_runs": "--runs model,pca",
+    "compare_runs": "--runs judged,judged2",
     "convert_tfrecords": "--input frame*.tfrecord",
     "evaluate": "--model model --input table",
     "evaluate_ratings": "--ratings other --labels table",
@@ -75,6 +76,8 @@ def data(tmp_path, monkeypatch, records):
         Path(folder).mkdir()
     described = {"loss": "moe", "n_entities": 3, "n_experts": 2, "n_features": WIDTH}
     Path("model/model.json").write_text(json.dumps(described))
+    for name in ("judged", "judged2"):
+        save_evaluation(tmp_path / name)
     Path("net.onnx").write_bytes(b"")
     Path("videos/a.mp4").write_bytes(b"0" * 100)
     return tmp_path
