@@ -29,7 +29,7 @@ def pytest_configure(config):
     )
     # They hold for the sessions of jobs that a test starts, and for the processes of xdist, too.
     if "SPARK_SUBMIT_OPTS" not in os.environ:
-        os.environ["SPARK_SUBMIT_OPTS"] = java_options(config.cache.mkdir("java"))
+        os.environ["SPARK_SUBMIT_OPTS"] = java_options(lambda: config.cache.mkdir("java"))
 
 
 def pytest_collection_modifyitems(items):

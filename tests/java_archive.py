@@ -7,6 +7,7 @@ Where it cannot be made or does not fit, Java does without.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,18 +43,33 @@ spark.stop()
 
 
 def java_options(folder):
-    """Options for every JVM of the tests, as one text; the archive is made in ``folder``."""
-    archive = Path(folder) / f"{_identity()}.jsa"
-    if not archive.exists():
-        _make(archive)
-    return f"{_QUICK} -XX:SharedArchiveFile={archive} {_SILENT}" if archive.exists() else _QUICK
+    """Options for every JVM of the tests, as one text; the archive is kept in ``folder()``."""
+    try:
+        archive = Path(folder()) / f"{_identity()}.jsa"
+        if re.search(r"\s", str(archive)):
+            return _QUICK  # Java would cut the option at the blank, and write to what is left
+        # A Java that has no archive of its own can add nothing to it: one trial is enough.
+        tried = archive.with_suffix(".tried")
+        if not (archive.exists() or tried.exists()):
+            _make(archive)
+            tried.touch()
+    except (AttributeError, OSError, subprocess.SubprocessError):
+        return _QUICK  # no cache to keep it in, no Java on the path, or one that is too slow
+    return f"{_QUICK} {_using(archive)}" if archive.exists() else _QUICK
+
+
+def _using(archive):
+    return f"-XX:SharedArchiveFile={archive} {_SILENT}"
+
+
+def _java():
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
 
 
 def _identity():
     """Of the Java, and of Spark's jars where they lie: an archive is good for these alone."""
-    java = Path(os.environ.get("JAVA_HOME", "")) / "bin" / "java"
-    command = str(java) if "JAVA_HOME" in os.environ else "java"
-    told = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)
+    told = subprocess.run([_java(), "-version"], capture_output=True, text=True, check=True)
     text = f"{told.stderr} {pyspark.__version__} {pyspark.__file__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -62,13 +78,18 @@ def _make(archive):
     unfinished = archive.with_suffix(f".{os.getpid()}")
     options = {"SPARK_SUBMIT_OPTS": f"{_QUICK} -XX:ArchiveClassesAtExit={unfinished} {_SILENT}"}
     python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _WORK, scratch],
-            env={**os.environ, **options, **python},
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    if unfinished.exists():
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", _WORK, scratch],
+                env={**os.environ, **options, **python},
+                capture_output=True,
+                timeout=_SECONDS,
+                check=True,
+            )
+        # One that was cut short would kill every Java.
+        trial = [_java(), *_using(unfinished).split(), "-version"]
+        subprocess.run(trial, capture_output=True, timeout=_SECONDS, check=True)
         unfinished.rename(archive)
+    finally:
+        unfinished.unlink(missing_ok=True)

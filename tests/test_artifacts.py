@@ -155,6 +155,14 @@ def test_an_output_beside_its_input_is_allowed(tmp_path, monkeypatch, given):
     check_output_free("data/out", overwrite=False, inputs=[given])
 
 
+def test_an_old_output_in_a_folder_that_is_read_with_all_below_is_an_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_output_free("data/new/x", overwrite=True, inputs=["data/**/*.tfrecord"])
+    write_folder("data/old/x", "shard")
+    with pytest.raises(InputError, match="output would replace its own input"):
+        check_output_free("data/old/x", overwrite=True, inputs=["data/**/*.tfrecord"])
+
+
 @pytest.mark.parametrize("scheme", ["file:", "FILE:", "dbfs:"])
 def test_a_scheme_of_what_is_mounted_does_not_hide_an_input(scheme):
     with pytest.raises(InputError, match="output would replace its own input"):
@@ -232,6 +240,21 @@ def test_of_two_writers_that_replace_an_output_at_once_one_is_told(tmp_path, mon
         patch.setattr(os, "rename", renamed_by_another)
         with pytest.raises(InputError, match="made by another job meanwhile"):
             replace(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "part").read_text() == "other"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_output_that_comes_at_the_last_moment_stays(tmp_path, monkeypatch):
+    def other(_):
+        if not (tmp_path / "out").exists():
+            write_folder(tmp_path / "out", "other")
+
+    monkeypatch.setattr("yt8m_spark.artifacts.remove_temporaries", other)
+    with (
+        pytest.raises(InputError, match="made by another job meanwhile"),
+        staged_output(str(tmp_path / "out"), overwrite=False) as folder,
+    ):
+        write_folder(folder, "mine")
     assert (tmp_path / "out" / "part").read_text() == "other"
     assert os.listdir(tmp_path) == ["out"]
 

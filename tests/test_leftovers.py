@@ -102,6 +102,14 @@ def test_a_lock_that_says_nothing_is_left_alone(tmp_path, text):
     assert lock.exists()
 
 
+def test_a_lock_whose_writer_was_killed_before_it_said_a_word_goes_later(tmp_path):
+    lock = tmp_path / ".out.0123456789ab.tmp.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    assert remove_leftovers(tmp_path / "out") == []
+    assert not lock.exists()
+
+
 def test_names_with_signs_of_patterns_are_found(tmp_path):
     claim(tmp_path, "out[1]*")
     (tmp_path / ".out1x.0123456789ab.tmp").mkdir()  # another output's

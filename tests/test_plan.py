@@ -108,6 +108,8 @@ def test_a_damaged_table_is_refused(tmp_path):
         ("PYSPARK_SUBMIT_ARGS", "--master local[*] --master local[3] pyspark-shell", 3),
         ("PYSPARK_SUBMIT_ARGS", "--master=spark://host:7077 pyspark-shell", 1),
         ("PYSPARK_SUBMIT_ARGS", "--properties-file own.conf pyspark-shell", 1),
+        ("PYSPARK_SUBMIT_ARGS", "--conf spark.master=local[4] pyspark-shell", 4),
+        ("PYSPARK_SUBMIT_ARGS", "--name it's pyspark-shell", 1),
     ],
 )
 def test_cores_are_those_of_the_session_to_be(environment, name, value, cores):

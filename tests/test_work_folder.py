@@ -105,7 +105,30 @@ def test_a_lock_whose_file_is_gone_keeps_nobody_out_and_lets_nobody_in(tmp_path)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_work_folder_that_was_half_removed_is_made_anew(tmp_path, overwrite):
     (tmp_path / ".model.work" / "blocks").mkdir(parents=True)
-    (tmp_path / ".model.work.0123").mkdir()  # of a run that was killed while it removed its own
+    left = tmp_path / f".model.work.{'0f' * 16}"  # a run was killed while it removed its own
+    left.mkdir()
     with opened(tmp_path, resume=True, overwrite=overwrite) as work:
         assert [path.name for path in (tmp_path / work).iterdir()] == ["settings.json"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_are_only_called_alike_are_left_alone(tmp_path):
+    names = {".model.work.bak", ".model.work.work", f".model.work.{'0f' * 6}.tmp"}
+    for name in names:
+        (tmp_path / name).mkdir()
+    with opened(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_what_is_done_without_settings_is_not_thrown_away_unasked(tmp_path):
+    path = stop(tmp_path)
+    (tmp_path / ".model.work" / "settings.json").unlink()
+    with (
+        pytest.raises(InputError, match="cannot resume: settings are missing"),
+        opened(tmp_path, resume=True),
+    ):
+        pass
+    assert path.exists()
+    with opened(tmp_path, resume=True, overwrite=True):
+        assert not path.exists()

@@ -71,8 +71,11 @@ def check_output_free(path: str, *, overwrite: bool, inputs: Sequence[str] = ())
     if target in (Path.cwd(), *Path.cwd().parents):
         raise InputError("output would replace the working folder", found=path)
     for name in inputs:
-        source = Path(_BRACES.sub("*", mounted(name))).resolve()
-        if any(target == held or target.match(str(held)) for held in (source, *source.parents)):
+        source = Path(_BRACES.sub("*", mounted(name)).partition("**")[0]).resolve()
+        # ** means all that is there, and so what is in an old output.
+        below = "**" in name and source in target.parents and target.exists()
+        held = (source, *source.parents)
+        if below or any(target == one or target.match(str(one)) for one in held):
             raise InputError("output would replace its own input", where=name, found=path)
     _refuse_existing(target, path, overwrite=overwrite)
 
@@ -106,23 +109,24 @@ def staged_output(
     with claimed(target, run_id) as claim:
         try:
             yield str(claim.staged)
-            if target.exists() and not overwrite:
-                raise _made_meanwhile(target)
             remove_temporaries(claim.staged)
-            _replace(claim, target)
+            _replace(claim, target, overwrite=overwrite)
         finally:
             remove(claim.staged)
         # Of tasks that work on until now; from now on they find no folder to write to.
         remove_temporaries(target)
 
 
-def _replace(claim: Claim, target: Path) -> None:
+def _replace(claim: Claim, target: Path, *, overwrite: bool) -> None:
     """Put what is staged where ``target`` is; the old one goes only when it is in place."""
     if not claim.staged.exists():
         raise FileNotFoundError(f"nothing was written for {target}")
     try:
-        if target.exists():
-            os.rename(target, claim.old)
+        if overwrite:
+            with suppress(FileNotFoundError):  # nothing there, or another job is replacing it
+                os.rename(target, claim.old)
+        elif target.exists():  # of two folders the rename below refuses, too
+            raise _made_meanwhile(target)
         os.rename(claim.staged, target)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):

@@ -57,10 +57,12 @@ class _Command(NamedTuple):
 
     def driver_is_elsewhere(self) -> bool:
         """Whether the job's own Python is to run on the cluster."""
-        by_property = any(
-            text.removeprefix("--conf=") == "spark.submit.deployMode=cluster" for text in self.spark
+        key = "spark.submit.deployMode="
+        given = [text.removeprefix("--conf=") for text in self.spark]
+        mode = next(
+            (text.removeprefix(key) for text in reversed(given) if text.startswith(key)), None
         )
-        return by_property or self.of_spark("--deploy-mode") == "cluster"
+        return (self.of_spark("--deploy-mode") or mode) == "cluster"
 
     def sets(self, key: str) -> bool:
         """Whether a ``--conf`` sets the property ``key``."""

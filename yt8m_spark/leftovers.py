@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from yt8m_spark.file_locks import lock_of_the_dead, try_lock
 __all__ = ["Claim", "claimed", "remove", "remove_leftovers", "remove_temporaries"]
 
 _TOKEN_DIGITS = 12
+_SILENT = 60  # seconds; a writer says at once who it is, unless it is killed
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)  # of `artifacts.file_in_place`
 
 
@@ -69,6 +71,8 @@ def remove_leftovers(target: Path) -> list[str]:
         with suppress(FileNotFoundError, PermissionError), lock.open() as file:
             left = _read_claim(file)
             if left is None:
+                if time.time() - lock.stat().st_mtime > _SILENT and lock_of_the_dead(file):
+                    lock.unlink(missing_ok=True)
                 continue
             if left["host"] != platform.node():
                 what = "something of a run on another machine is there; remove it if that is over"
@@ -85,9 +89,10 @@ def remove_leftovers(target: Path) -> list[str]:
 def remove_temporaries(folder: Path) -> None:
     """Remove temporary files that tasks which were killed have left in ``folder``."""
     if folder.is_dir():
-        for path in folder.rglob(".*.tmp"):
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another job may take the folder's name meanwhile
+            for path in folder.rglob(".*.tmp"):
+                if _TEMPORARY.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

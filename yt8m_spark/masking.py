@@ -26,7 +26,7 @@ _SIGNED = re.compile(
 # spark.ssl.keyPassword=, "token": "". The value ends with its quotes, or else with the word.
 _SETTING = re.compile(
     r"(?<![\w.-])("
-    r"(?:[\w.-]{0,80}(?:[_.-]|(?-i:(?<=[a-z0-9])(?=[A-Z]))|(?=PASSWORD|PWD)))?"
+    r"(?:[\w.-]{0,160}(?:[_.-]|(?-i:(?<=[a-z0-9])(?=[A-Z]))|(?=PASSWORD|PWD)))?"
     r"(?:secret|token|password|passphrase|passwd|pwd|credentials?|sas|SharedAccessSignature"
     r"|(?:api|access|secret|account|private|shared_?access)[_.-]?key)"
     r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80})?"
@@ -34,8 +34,13 @@ _SETTING = re.compile(
     r"(?:\\\"[^\"\n]*\"?|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",
     re.IGNORECASE,
 )
-_HEADER = re.compile(
-    r"\b((?:Bearer|Basic|Negotiate|(?<=Authorization: )token)\s+)[\w.~+/=-]{6,}", re.IGNORECASE
+_HEADER = re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+_AUTHORIZATION = re.compile(
+    r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:[A-Za-z]+\s+)?)[^\s\"',;}]+", re.IGNORECASE
+)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----)[\s\S])*"
+    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
 )
 # What is a secret by its look: tokens of Databricks, GitHub, Hugging Face and Slack, keys of AWS.
 _TOKEN = re.compile(
@@ -51,8 +56,8 @@ def masked(text: str) -> str:
     names of ``abfss://container@account`` and ``wasbs://`` are no secrets and stay. Secrets are
     told by where they stand and by the names of settings; a password alone looks like any word.
     """
-    text = _LOGIN.sub(_mask_login, text)
-    for pattern in (_SIGNED, _HEADER, _SETTING):
+    text = _LOGIN.sub(_mask_login, _PRIVATE_KEY.sub(MASK, text))
+    for pattern in (_SIGNED, _HEADER, _AUTHORIZATION, _SETTING):
         text = pattern.sub(rf"\1{MASK}", text)
     return _TOKEN.sub(MASK, text)
 

@@ -118,15 +118,19 @@ def session_cores() -> tuple[int, str]:
     if local is None and (remote or any(name in os.environ for name in _ELSEWHERE)):
         return 1, "of a cluster: times are for 1 core, divide them by its cores"
     given = local[1] if local else "*"
-    cores = len(os.sched_getaffinity(0)) if given == "*" else int(given or 1)
+    cores = len(os.sched_getaffinity(0)) if given == "*" else max(1, int(given or 1))
     return cores, f"on this machine, {cores} core{'s' if cores > 1 else ''}"
 
 
 def _master_given() -> str:
     """Master among the options for the JVM that `yt8m-spark` leaves; empty if there is none."""
-    options = shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    try:
+        options = shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    except ValueError:
+        return "of options that Spark will refuse"
     masters = [value for flag, value in pairwise(options) if flag == "--master"]
-    masters += [flag.removeprefix("--master=") for flag in options if flag.startswith("--master=")]
+    for start in ("--master=", "spark.master=", "--conf=spark.master="):
+        masters += [text.removeprefix(start) for text in options if text.startswith(start)]
     if not masters and "--properties-file" in options:
         return "of a file of settings"
     return "".join(masters[-1:])

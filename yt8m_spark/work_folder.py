@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from yt8m_spark.plan import is_dry_run
 __all__ = ["work_folder"]
 
 _SETTINGS = "settings.json"
+_NAMELESS = re.compile(r"(\.[0-9a-f]{32})+")  # what `leftovers.remove` puts behind a name
 _KEPT = (
     "blocks/*.parquet",
     "progress/*.npz",
@@ -66,7 +68,8 @@ def work_folder(
     target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(target.parent / f".{target.name}.lock", output):
         for left in target.parent.glob(f"{glob.escape(work.name)}.*"):
-            remove(left)  # a run was killed while it removed its folder
+            if _NAMELESS.fullmatch(left.name.removeprefix(work.name)):
+                remove(left)  # a run was killed while it removed its folder
         _open(work, settings, resume=resume, overwrite=overwrite)
         try:
             yield str(work)
@@ -111,7 +114,11 @@ def _check(work: Path, settings: Mapping[str, str], *, resume: bool, overwrite: 
         if has_progress(work) and not overwrite:
             expected = "--resume to go on, or --overwrite to start anew"
             raise InputError("a stopped run is there", where=str(work), expected=expected)
-    elif (work / _SETTINGS).exists():  # it comes first and goes first
+    elif not (work / _SETTINGS).exists():
+        if has_progress(work) and not overwrite:
+            what, expected = "cannot resume: settings are missing", "--overwrite to start anew"
+            raise InputError(what, where=str(work), expected=expected)
+    else:
         before = load_json(work / _SETTINGS)
         changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:

@@ -197,7 +197,11 @@ def test_where_the_session_is_given_there_is_nothing_to_submit(
 
 
 @pytest.mark.parametrize(
-    "where", [("--deploy-mode", "cluster"), ("--conf", "spark.submit.deployMode=cluster")]
+    "where",
+    [
+        ("--deploy-mode", "cluster"),
+        ("--conf", "spark.submit.deployMode=client", "--conf", "spark.submit.deployMode=cluster"),
+    ],
 )
 def test_with_the_driver_on_the_cluster_it_becomes_spark_submit(package, tmp_path, where):
     spark = tmp_path / "spark"

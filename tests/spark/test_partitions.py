@@ -1,5 +1,6 @@
 """How shards are shared between tasks. Where a shard may be cut is tested in tests/formats."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_a_shard_that_loses_whole_records_after_it_was_listed_is_refused(
     Path(path).write_bytes(half)
     with pytest.raises(InputError, match=r"changed since it was listed in .*x\.tfrecord"):
         list(reader.read(parts[0]))
+
+
+@pytest.mark.parametrize("mode", ["failfast", "dropmalformed", "permissive"])
+def test_a_shard_that_loses_whole_records_while_it_is_read_is_refused(tmp_path, mode):
+    videos = [make_video(number) for number in range(3000)]
+    kept = Path(write(tmp_path, "kept.tfrecord", videos[:2900])).stat().st_size
+    path = write(tmp_path, "x.tfrecord", videos)
+    source = YouTube8MSource({"path": path, "mode": mode})
+    reader = source.reader(source.schema())
+    batches = reader.read(reader.partitions()[0])
+    next(batches)
+    os.truncate(path, kept)
+    with pytest.raises(InputError, match="changed since it was listed"):
+        list(batches)
 
 
 def test_very_many_small_shards_share_tasks_with_their_neighbours():

@@ -39,14 +39,13 @@ from yt8m_spark.manifest import (
     load_manifest,
     save_manifest,
 )
-from yt8m_spark.masking import masked
 from yt8m_spark.spark.counted import counting
 from yt8m_spark.spark.parts import finish_table, write_part
 from yt8m_spark.spark.read_options import ReadOptions
 from yt8m_spark.spark.records import Piece, Rejected
 from yt8m_spark.spark.scan import Scan, map_shards, plan_scan
 from yt8m_spark.spark.schemas import arrow_schema
-from yt8m_spark.spark.storage import is_remote, open_file, read_whole
+from yt8m_spark.spark.storage import open_file, read_whole, told_address
 
 __all__ = ["QUARANTINE_SCHEMA", "Converted", "convert_shards"]
 
@@ -201,7 +200,7 @@ def _convert_shard(
     if rejected:
         _write_quarantine(folder / QUARANTINE / part, rejected)
     return ShardEntry(
-        path=_address(piece.path),
+        path=told_address(piece.path),
         n_bytes=n_bytes,
         sha256=sha256,
         records=n_rows - (len(rejected) if scan.batches.keeps_bad_rows else 0),
@@ -218,7 +217,7 @@ def _taken_over(path: str, sha256: str, folder: Path, previous: str | None) -> S
         return None
     old = Path(previous)
     manifest = _cached_manifest(previous, (old / MANIFEST).stat().st_mtime_ns)
-    entry = manifest.shards.get(_address(path))
+    entry = manifest.shards.get(told_address(path))
     # Addresses that differ in what signs them are one in the manifest, and have parts of their own.
     if entry is None or entry.sha256 != sha256 or entry.part != _part_name(path):
         return None
@@ -255,11 +254,6 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def _address(path: str) -> str:
-    """``path`` as it may be told to all who read the table."""
-    return masked(path) if is_remote(path) else path
-
-
 def _part_name(path: str) -> str:
     """File name of a shard's part, one that Spark reads; shards of one name have two."""
     stem = _ODD.sub("-", shard_name(path).split(".")[0])[:_LONGEST_STEM]
@@ -272,7 +266,7 @@ def _write_quarantine(path: Path, rejected: Sequence[Rejected]) -> None:
     rows = [
         {
             "shard": shard_name(one.path),
-            "path": _address(one.path),
+            "path": told_address(one.path),
             "record": one.number,
             "offset": one.offset,
             "n_bytes": one.n_bytes,

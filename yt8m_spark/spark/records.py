@@ -31,7 +31,7 @@ from yt8m_spark.progress import left_out
 from yt8m_spark.spark.arrow import between_nulls
 from yt8m_spark.spark.record_columns import SEGMENT_COLUMNS, record_column, wrong_numbers
 from yt8m_spark.spark.schemas import arrow_schema
-from yt8m_spark.spark.storage import open_file
+from yt8m_spark.spark.storage import open_file, told_address
 
 __all__ = ["Piece", "RecordBatches", "Rejected", "Rules", "warn_of"]
 
@@ -162,6 +162,7 @@ class RecordBatches:
                 if len(rows) == _VIDEOS_A_BATCH or n_bytes >= _BYTES_A_BATCH:
                     yield from self._batch(rows, piece.path, rejected)
                     rows, n_bytes = [], 0
+            _check_size(file, piece)  # it may have been cut while it was read
         if rows:
             yield from self._batch(rows, piece.path, rejected)
         tell(rejected)
@@ -221,7 +222,8 @@ class RecordBatches:
 
     def _column(self, name: str, rows: list[_Row], kind: pa.DataType, path: str) -> pa.Array:
         if name == self._rules.corrupt_record:
-            told = [str(_rejected(row, path)) if row.record is None else None for row in rows]
+            where = told_address(path)
+            told = [str(_rejected(row, where)) if row.record is None else None for row in rows]
             return pa.array(told, pa.string())
         records = [row.record for row in rows if row.record is not None]
         if not records and name != "shard":
@@ -262,7 +264,7 @@ def _check_size(file: IO[bytes], piece: Piece) -> None:
             expected=f"{piece.size:,} bytes",
             found=f"{found:,}",
         )
-    file.seek(0)
+    file.seek(0)  # where reading begins
 
 
 def _rejected(row: _Row, path: str) -> Rejected:

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.mounted_paths import has_mounted_scheme, mounted
 from yt8m_spark.formats.shards import match_shards
+from yt8m_spark.masking import masked
 from yt8m_spark.spark.remote import is_remote_folder, match_remote, open_remote
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "match_files",
     "open_file",
     "read_whole",
+    "told_address",
 ]
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")  # two letters: C: is a drive
@@ -38,6 +40,11 @@ class ShardFile(NamedTuple):
 def is_remote(path: str) -> bool:
     """Whether ``path`` is a URI of storage that is not mounted."""
     return bool(_SCHEME.match(path)) and not has_mounted_scheme(path) and not os.path.exists(path)
+
+
+def told_address(path: str) -> str:
+    """``path`` as a table may tell it: an address without its password and what signs it."""
+    return masked(path) if is_remote(path) else path
 
 
 def absolute(path: str) -> str:

@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from yt8m_spark.artifacts import file_in_place
 from yt8m_spark.errors import InputError
+from yt8m_spark.formats.shards import shard_name
 from yt8m_spark.spark.schemas import INTS
 from yt8m_spark.spark.storage import absolute, is_folder, is_remote, match_files
 from yt8m_spark.spark.tables import is_table, read_table
@@ -119,7 +120,7 @@ def _files(source: str) -> Sequence[str]:
 
 def _write_list(paths: Sequence[str], listed: str) -> None:
     """Write the list as a file: on Spark Connect a plan could not hold a long one."""
-    ids = [PurePosixPath(path).stem for path in paths]
+    ids = [PurePosixPath(shard_name(path)).stem for path in paths]
     columns = [pa.array(column, pa.string()) for column in (ids, paths)]
     with file_in_place(Path(listed)) as temporary:
         pq.write_table(pa.table(columns, names=["video_id", "path"]), temporary)
