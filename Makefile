@@ -28,6 +28,8 @@ demo: $(VENV)/.installed
 		--model $(DEMO)/results/models/moe_mean_std_top5 \
 		--evaluation $(DEMO)/results/evaluation/moe_mean_std_top5 \
 		--output $(DEMO)/explorer --overwrite
+	@echo; cat $(DEMO)/results/table.txt
+	@echo; echo "Open $(DEMO)/results/comparison/comparison.html and $(DEMO)/explorer/index.html"
 
 test: $(VENV)/.installed-dev
 	$(PYTEST)

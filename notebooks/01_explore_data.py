@@ -19,7 +19,7 @@
 # COMMAND ----------
 
 dbutils.widgets.text("data", "/Volumes/main/yt8m/data", "Folder of the shards")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.dropdown("level", "frame", ["frame", "video"], "Level of the shards")
 
 data, work = dbutils.widgets.get("data"), dbutils.widgets.get("work")

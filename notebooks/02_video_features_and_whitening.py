@@ -17,7 +17,7 @@
 # COMMAND ----------
 
 dbutils.widgets.text("data", "/Volumes/main/yt8m/data", "Folder of the shards")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.dropdown("statistics", "mean", ["mean", "mean,std", "mean,std,top5"], "Of frames")
 dbutils.widgets.text("ridge", "10", "Added to each variance, as a share of the mean one")
 

@@ -17,7 +17,7 @@
 # COMMAND ----------
 
 dbutils.widgets.text("data", "/Volumes/main/yt8m/data", "Folder of vocabulary.csv")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.multiselect("families", "hinge,logistic,moe", ["hinge", "logistic", "moe"])
 dbutils.widgets.text("epochs", "5", "Passes over the videos")
 dbutils.widgets.text("experiment", "/Shared/yt8m_spark", "MLflow experiment")

@@ -17,7 +17,7 @@
 # COMMAND ----------
 
 dbutils.widgets.text("data", "/Volumes/main/yt8m/data", "Folder of the shards")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.multiselect("networks", "dbof,lstm", ["dbof", "lstm"])
 dbutils.widgets.dropdown("size", "paper", ["paper", "small"], "Size of the networks")
 dbutils.widgets.text("epochs", "5", "Passes over the videos")

@@ -16,7 +16,7 @@
 # COMMAND ----------
 
 dbutils.widgets.text("data", "/Volumes/main/yt8m/data", "Folder of vocabulary.csv")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.dropdown("model", "moe", ["hinge", "logistic", "moe"], "Model of 03")
 
 data, work = dbutils.widgets.get("data"), dbutils.widgets.get("work")

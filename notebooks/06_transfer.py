@@ -16,8 +16,8 @@
 
 # COMMAND ----------
 
-dbutils.widgets.text("target", "/Volumes/main/yt8m/target", "Folder of the target's shards")
-dbutils.widgets.text("work", "/Volumes/main/yt8m/work", "Folder for what is made")
+dbutils.widgets.text("target", "/Volumes/main/yt8m/data/target", "Folder of the target's shards")
+dbutils.widgets.text("work", "/Volumes/main/yt8m/data/notebooks", "Folder for what is made")
 dbutils.widgets.text("epochs", "20", "Passes over the target's few videos")
 dbutils.widgets.text("experiment", "/Shared/yt8m_spark", "MLflow experiment")
 

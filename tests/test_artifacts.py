@@ -259,6 +259,15 @@ def test_an_output_that_comes_at_the_last_moment_stays(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["out"]
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"cannot make the folder .* in .*file/sub/out"),
+        staged_output(str(tmp_path / "file" / "sub" / "out")),
+    ):
+        pytest.fail("the body began")
+
+
 def test_an_output_that_is_put_back_is_not_worked_on_in_vain(tmp_path):
     name = ".out.0123456789ab.tmp"
     claim = {"host": platform.node(), "pid": 1, "run_id": None}

@@ -127,11 +127,20 @@ def test_an_option_without_a_default_is_required():
         load_config(Config, [], job="some_job")
 
 
+def test_files_that_a_shell_put_for_a_pattern_are_told_as_such(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "abc":
+        (tmp_path / name).touch()
+    told = "--output takes one path or pattern: put a pattern in quotes; found 2 more files, b the"
+    assert told in refusal("--output", "a", "b", "c")
+    assert told in refusal("--output=a", "b", "c")
+
+
 @pytest.mark.parametrize(
     ("argv", "part"),
     [
         (["--n-expert", "4"], "--n-expert"),  # no abbreviations: they change meaning over time
-        (["--sed=1"], "--sed=1"),
+        (["--sed=1"], "--sed=1 (is it --seed?)"),
         (["more"], "unrecognized arguments: more"),
         (["--seed"], "--seed"),
         (["--seed", "1.5"], "--seed, expected a whole number, found 1.5"),

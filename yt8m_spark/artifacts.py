@@ -102,7 +102,7 @@ def staged_output(
     with the ``run_id``, of an MLflow run, of each that was.
     """
     target = Path(path).resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent, path)
     for run in remove_leftovers(target):
         killed(run)
     _refuse_existing(target, path, overwrite=overwrite)  # it may have been put back just now
@@ -115,6 +115,14 @@ def staged_output(
             remove(claim.staged)
         # Of tasks that work on until now; from now on they find no folder to write to.
         remove_temporaries(target)
+
+
+def _make_folder(folder: Path, output: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"cannot make the folder of the output ({error.strerror})"
+        raise InputError(what, where=output) from error
 
 
 def _replace(claim: Claim, target: Path, *, overwrite: bool) -> None:

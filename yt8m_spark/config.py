@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import math
 import os
 import types
@@ -66,7 +67,11 @@ def load_config(config_type: type[Config], argv: Sequence[str], *, job: str) -> 
     """
     fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(config_type)
-    given = vars(_parser(config_type, job).parse_args(list(argv)))
+    parsed, unknown = _parser(config_type, job).parse_known_args(list(argv))
+    if unknown:
+        flags = [known.flag for known in list_options(config_type)]
+        raise InputError(f"{_unrecognized(unknown, list(argv), flags)}; see --help")
+    given = vars(parsed)
     path = given.pop("config")
     values: dict[str, Any] = {}
     if path is not None:
@@ -111,6 +116,19 @@ def describe_config(config: Any) -> dict[str, str]:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see --help")
+
+
+def _unrecognized(unknown: Sequence[str], argv: Sequence[str], flags: Sequence[str]) -> str:
+    """What is wrong with the arguments ``unknown``, with a guess at what was meant."""
+    if all(os.path.exists(word) for word in unknown):  # a shell has put files for a pattern
+        before = argv[: argv.index(unknown[0])]
+        flag = next((word for word in reversed(before) if word.startswith("--")), "an option")
+        found = f"found {len(unknown)} more files, {unknown[0]} the first"
+        flag = flag.partition("=")[0]
+        return f"{flag} takes one path or pattern: put a pattern in quotes; {found}"
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1, cutoff=0.7)
+    hint = f" (is it {near[0]}?)" if near else ""
+    return f"unrecognized arguments: {' '.join(unknown)}{hint}"
 
 
 def _parser(config_type: type[Any], job: str) -> argparse.ArgumentParser:
