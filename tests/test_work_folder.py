@@ -132,3 +132,10 @@ def test_what_is_done_without_settings_is_not_thrown_away_unasked(tmp_path):
     assert path.exists()
     with opened(tmp_path, resume=True, overwrite=True):
         assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    below = work_folder(str(tmp_path / "file/sub/model"), SETTINGS, resume=False, overwrite=False)
+    with pytest.raises(InputError, match="cannot make the folder of the output"), below:
+        pytest.fail("the body began")

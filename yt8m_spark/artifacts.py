@@ -33,6 +33,7 @@ __all__ = [
     "load_arrays",
     "load_json",
     "load_table",
+    "make_folder_of",
     "save_arrays",
     "save_json",
     "staged_file",
@@ -85,6 +86,21 @@ def _refuse_existing(target: Path, path: str, *, overwrite: bool) -> None:
         raise InputError("output exists already", where=path, expected="a new path or --overwrite")
 
 
+def make_folder_of(output: str) -> None:
+    """Make the folder that ``output`` is to be in.
+
+    Raises
+    ------
+    InputError
+        If that cannot be done.
+    """
+    try:
+        Path(output).resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"cannot make the folder of the output ({error.strerror})"
+        raise InputError(what, where=output) from error
+
+
 @contextmanager
 def staged_output(
     path: str,
@@ -102,7 +118,7 @@ def staged_output(
     with the ``run_id``, of an MLflow run, of each that was.
     """
     target = Path(path).resolve()
-    _make_folder(target.parent, path)
+    make_folder_of(path)
     for run in remove_leftovers(target):
         killed(run)
     _refuse_existing(target, path, overwrite=overwrite)  # it may have been put back just now
@@ -115,14 +131,6 @@ def staged_output(
             remove(claim.staged)
         # Of tasks that work on until now; from now on they find no folder to write to.
         remove_temporaries(target)
-
-
-def _make_folder(folder: Path, output: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        what = f"cannot make the folder of the output ({error.strerror})"
-        raise InputError(what, where=output) from error
 
 
 def _replace(claim: Claim, target: Path, *, overwrite: bool) -> None:

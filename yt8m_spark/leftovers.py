@@ -24,10 +24,18 @@ from typing import IO, NamedTuple
 from yt8m_spark.events import note
 from yt8m_spark.file_locks import lock_of_the_dead, try_lock
 
-__all__ = ["Claim", "claimed", "remove", "remove_leftovers", "remove_temporaries"]
+__all__ = [
+    "Claim",
+    "claimed",
+    "finish_removals",
+    "remove",
+    "remove_leftovers",
+    "remove_temporaries",
+]
 
 _TOKEN_DIGITS = 12
 _SILENT = 60  # seconds; a writer says at once who it is, unless it is killed
+_NAMELESS = re.compile(r"(\.[0-9a-f]{32})+")  # what `remove` puts behind the name of a folder
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)  # of `artifacts.file_in_place`
 
 
@@ -109,6 +117,13 @@ def remove(path: Path) -> None:
         shutil.rmtree(nameless, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def finish_removals(path: Path) -> None:
+    """Remove what is left of ``path`` by processes that were killed while they removed it."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*"):
+        if _NAMELESS.fullmatch(left.name.removeprefix(path.name)):
+            remove(left)
 
 
 def _remove_all(staged: Path, target: Path) -> None:

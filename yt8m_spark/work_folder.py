@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import glob
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from yt8m_spark.artifacts import check_output_free, load_json, save_json
+from yt8m_spark.artifacts import check_output_free, load_json, make_folder_of, save_json
 from yt8m_spark.errors import InputError
 from yt8m_spark.events import note
 from yt8m_spark.file_locks import try_lock
 from yt8m_spark.job import user_error
-from yt8m_spark.leftovers import remove
+from yt8m_spark.leftovers import finish_removals, remove
 from yt8m_spark.plan import is_dry_run
 
 __all__ = ["work_folder"]
 
 _SETTINGS = "settings.json"
-_NAMELESS = re.compile(r"(\.[0-9a-f]{32})+")  # what `leftovers.remove` puts behind a name
 _KEPT = (
     "blocks/*.parquet",
     "progress/*.npz",
@@ -65,11 +62,9 @@ def work_folder(
         _check(work, settings, resume=resume, overwrite=overwrite)
         yield str(work)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(output)
     with _alone(target.parent / f".{target.name}.lock", output):
-        for left in target.parent.glob(f"{glob.escape(work.name)}.*"):
-            if _NAMELESS.fullmatch(left.name.removeprefix(work.name)):
-                remove(left)  # a run was killed while it removed its folder
+        finish_removals(work)
         _open(work, settings, resume=resume, overwrite=overwrite)
         try:
             yield str(work)
