@@ -15,6 +15,7 @@ from typing import Literal
 from yt8m_spark.config import option
 from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
 from yt8m_spark.progress import watch
 from yt8m_spark.run import JobConfig, open_run
@@ -33,7 +34,9 @@ class Config(JobConfig):
 
     input: str = option("videos table, or glob of video-level TFRecord shards")
     columns: tuple[str, ...] = option("array columns, side by side (default: all there are)", ())
-    n_components: int | None = option("components kept (default: all)", None)
+    n_components: int | None = option(
+        "components kept (default: all; 1,024 of features too wide for memory)", None
+    )
     explained_variance: float | None = option(
         "instead: keep the fewest components that hold this share of the variance", None
     )
@@ -49,6 +52,11 @@ class Config(JobConfig):
         self.options().check()
         if self.memory < 1:
             raise ValueError(f"memory must be at least 1 MiB, got {self.memory}")
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no option says what to keep."""
+        return self.n_components is None and self.explained_variance is None
 
     def options(self) -> WhiteningOptions:
         """What to keep, and how."""
@@ -75,6 +83,10 @@ def main(config: Config) -> JobResult:
                 heartbeats=heartbeats,
             )
         save_whitening(run.folder, whitening, columns, fitted.widths)
+        if config.keeps_all and whitening.n_components < sum(fitted.widths):
+            share = f"{whitening.explained_variance_ratio:.1%} of the variance"
+            kept = f"the first {whitening.n_components:,} components, {share}"
+            note(f"{sum(fitted.widths):,} features are too wide for --memory: kept are {kept}")
         if whitening.method != "none":
             plot = f"{run.folder}/{EXPLAINED_VARIANCE}"
             spectrum, n_kept = whitening.spectrum, whitening.n_components

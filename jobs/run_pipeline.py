@@ -53,7 +53,9 @@ class Config(TrainingConfig):
         "TOML file of options of train_deep: epochs, batch_size, ... of recipes on networks", None
     )
     features: tuple[str, ...] = option("feature lists (default: all there are)", ())
-    n_components: int | None = option("PCA components kept (default: all)", None)
+    n_components: int | None = option(
+        "PCA components kept (default: all; 1,024 of over 2,896 features)", None
+    )
     explained_variance: float | None = option(
         "instead: keep the fewest components that hold this share of the variance", None
     )

@@ -27,7 +27,8 @@ from yt8m_spark.evaluation_report import EvaluationReport, save_evaluation
 from yt8m_spark.formats.vocabulary_details import read_vocabulary_details
 from yt8m_spark.network_config import NetworkConfig
 from yt8m_spark.network_training import NetworkTask, TrainedNetwork, train_network
-from yt8m_spark.pipeline_encodings import codebook_methods, fit_recipe_codebooks, reduced
+from yt8m_spark.pipeline_encodings import codebook_methods, fit_recipe_codebooks
+from yt8m_spark.pipeline_whitening import reduced
 from yt8m_spark.progress import step, watch
 from yt8m_spark.recipes import FRAMES, Recipe
 from yt8m_spark.spark.evaluation import Evaluation
@@ -85,8 +86,8 @@ class Pipeline:
         Raises
         ------
         InputError
-            If a source cannot be read, the two have different features, or they are video-level
-            and a recipe needs the frames.
+            If a source cannot be read, the two have different features, they are video-level and a
+            recipe needs the frames, or a recipe is to keep more components than there can be.
         """
         of_videos = [recipe.statistics for recipe in recipes if not recipe.of_frames]
         statistics = list(dict.fromkeys(chain.from_iterable(of_videos))) or ["mean"]
@@ -113,6 +114,9 @@ class Pipeline:
             total = count_videos(self._spark, sources[split])
             with self._watch(f"{split}: video features", total) as heartbeats:
                 videos.write(self.path("videos", split), heartbeats)
+        for recipe in recipes:  # before any of them trains for hours
+            if not recipe.of_frames:
+                self._kept(recipe)
         entities, counts = label_counts(self._table("videos", "train").select("labels"))
         self._counts = dict(zip(entities.tolist(), counts.tolist(), strict=True))
 
@@ -124,10 +128,7 @@ class Pipeline:
         columns = recipe.columns(self._feature_lists)
         whitening_folder = self.path("whitening", recipe.feature_set)
         videos = {split: self._table("videos", split) for split in SPLITS}
-        width = sum(column_widths(videos["train"], columns)) if recipe.methods else 0
-        kept, memory = reduced(
-            self._options.whitening, recipe, width, self._options.encoding_components
-        )
+        kept, memory = self._kept(recipe)
         counts = {split: table.count() for split, table in videos.items()}
         with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
             whitening, fitted = fit_columns(
@@ -223,6 +224,13 @@ class Pipeline:
         """Remove what only the training of ``recipe`` needed, or of all of them."""
         work = self.path("work") if recipe is None else self.path("work", recipe.name)
         shutil.rmtree(work, ignore_errors=True)
+
+    def _kept(self, recipe: Recipe) -> tuple[WhiteningOptions, int]:
+        """What is kept of the features of ``recipe``, and the bytes that finding it may take."""
+        columns = recipe.columns(self._feature_lists)
+        width = sum(column_widths(self._table("videos", "train"), columns))
+        options = self._options
+        return reduced(options.whitening, recipe, width, options.encoding_components)
 
     def _sample_frames(self) -> None:
         """Lay out a features table of random frames of the training videos (§4.1.1)."""

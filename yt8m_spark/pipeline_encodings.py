@@ -1,4 +1,4 @@
-"""What recipes on VLAD and Fisher vectors need beside the others: codebooks, and fewer features."""
+"""What recipes on VLAD and Fisher vectors need beside the others: codebooks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 
 from yt8m_spark.core.frame_codebook import CodebookOptions, check_methods
-from yt8m_spark.core.tiled_whitening import BYTES_A_COMPONENT
-from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.frame_codebooks import make_codebooks
 from yt8m_spark.recipes import Recipe
 from yt8m_spark.spark.frame_sampling import frame_options
-from yt8m_spark.spark.whitening import TASK_MEMORY
 
-__all__ = ["codebook_methods", "fit_recipe_codebooks", "reduced"]
+__all__ = ["codebook_methods", "fit_recipe_codebooks"]
 
 
 def codebook_methods(recipes: Sequence[Recipe]) -> set[str]:
@@ -43,18 +40,3 @@ def fit_recipe_codebooks(
         n_videos=n_videos,
     )
     return folder
-
-
-def reduced(
-    options: WhiteningOptions, recipe: Recipe, width: int, n_components: int
-) -> tuple[WhiteningOptions, int]:
-    """What to keep of ``width`` features of ``recipe``, and the bytes that finding it may take.
-
-    Paper: §4.2 reduces encodings to the size of the other features, 1,024. So does this, unless
-    ``options`` say how many components or what share of the variance all features keep.
-    """
-    if not recipe.methods or options.method == "none":
-        return options, TASK_MEMORY
-    if options.n_components is None and options.explained_variance is None:
-        options = options._replace(n_components=min(n_components, width))
-    return options, max(TASK_MEMORY, BYTES_A_COMPONENT * width * (options.n_components or 0))

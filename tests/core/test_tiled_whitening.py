@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from yt8m_spark.core import tiled_whitening
 from yt8m_spark.core.moment_tiles import TiledMoments, mean_path, tile_path
 from yt8m_spark.core.moments import moments_of
-from yt8m_spark.core.tiled_whitening import BYTES_A_COMPONENT, check_fits, fit_tiled_whitening
+from yt8m_spark.core.tiled_whitening import (
+    BYTES_A_COMPONENT,
+    DEFAULT_COMPONENTS,
+    check_fits,
+    fit_tiled_whitening,
+)
 from yt8m_spark.core.whitening import fit_whitening
 from yt8m_spark.core.whitening_options import WhiteningOptions
 
@@ -42,6 +48,19 @@ def test_as_many_components_as_the_memory_holds():
     assert check_fits(1000, options, 10_000_000_000) == 999
 
 
+def test_by_default_the_first_1024_or_as_many_as_fit(tmp_path, monkeypatch):
+    moments = make_moments()
+    tiles = one_tile(tmp_path, moments)
+    assert DEFAULT_COMPONENTS == 1024  # §4.2
+    by_default = WhiteningOptions(ridge=0.1)
+    room = 5 * len(moments.mean) * BYTES_A_COMPONENT
+    assert fit_tiled_whitening(tiles, by_default, room).n_components == 5
+    monkeypatch.setattr(tiled_whitening, "DEFAULT_COMPONENTS", 3)
+    tiled = fit_tiled_whitening(tiles, by_default, room)
+    whole = fit_whitening(moments, n_components=3, ridge=0.1)
+    assert_allclose(tiled.projection, whole.projection, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -52,7 +71,10 @@ def test_as_many_components_as_the_memory_holds():
             "of at most 780, or memory of 657 MiB",
         ),
         # All of them: 64 * 7168^2 bytes, 3136 MiB, for a covariance in memory.
-        (WhiteningOptions(), "7168 components .* at most 780, or memory of 3136 MiB"),
+        (
+            WhiteningOptions(n_components=7168),
+            "7168 components .* at most 780, or memory of 3136 MiB",
+        ),
         (WhiteningOptions(n_components=7169), "n_components must be 1 to 7168, got 7169"),
     ],
 )

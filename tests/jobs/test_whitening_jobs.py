@@ -84,9 +84,13 @@ def test_little_memory_goes_by_tiles_and_leaves_none(job, tmp_path):
     pq.write_table(pa.table(table), tmp_path / "wide/part.parquet")
     # 8 * 140^2 bytes are more than an eighth of 1 MiB.
     arguments = ("--input=wide", "--memory=1")
-    refused = job("fit_whitening", *arguments, "--output=all")
+    refused = job("fit_whitening", *arguments, "--n-components=140", "--output=all")
     assert refused.status == 2
     assert "140 components of 140 features need more memory than 1 MiB" in refused.error
+    most = job("fit_whitening", *arguments, "--output=most")
+    assert most.status == 0
+    assert "140 features are too wide for --memory: kept are the first 139" in most.stderr
+    assert described(tmp_path / "most")["n_components"] == 139
     for output, memory in (("tiled", "1"), ("whole", "512")):
         options = (f"--memory={memory}", "--n-components=20", f"--output={output}")
         assert job("fit_whitening", "--input=wide", *options).status == 0

@@ -103,7 +103,7 @@ def test_wide_columns_go_by_tiles_to_the_same_whitening(spark, tmp_path, asked):
 def test_all_components_of_wide_columns_are_refused_before_any_work(spark, tmp_path):
     videos = make_videos(spark, make_rows(9))
     work = str(tmp_path / "work")
-    message = failure(lambda: fit_columns(videos, COLUMNS, memory=1000, work=work))
+    message = failure(lambda: fit_columns(videos, COLUMNS, n_components=5, memory=1000, work=work))
     assert message.startswith("5 components of 5 features need more memory than")
     assert "give n_components of at most 4, or memory of 1 MiB" in message
     assert not os.path.exists(work)

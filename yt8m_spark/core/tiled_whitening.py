@@ -12,10 +12,12 @@ from yt8m_spark.core.moment_tiles import TiledMoments
 from yt8m_spark.core.whitening import Whitening, whitening_of_pairs
 from yt8m_spark.core.whitening_options import WhiteningOptions, check_varies
 
-__all__ = ["BYTES_A_COMPONENT", "check_fits", "fit_tiled_whitening"]
+__all__ = ["BYTES_A_COMPONENT", "DEFAULT_COMPONENTS", "check_fits", "fit_tiled_whitening"]
 
 # What the search for C components of D features holds, for each of their C D numbers.
 BYTES_A_COMPONENT = 48
+# Kept where nothing says how many: §4.2 reduces encodings, the wide ones of the paper, to 1,024.
+DEFAULT_COMPONENTS = 1024
 
 
 def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:
@@ -24,15 +26,14 @@ def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:
     Raises
     ------
     ValueError
-        If more are asked for. All D of them are never found without the whole covariance.
+        If more are asked for, or it holds none.
     """
     most = min(width - 1, memory // (BYTES_A_COMPONENT * width))
-    asked = options.n_components
-    if asked is None:
-        asked = width if options.explained_variance is None else 1
+    asked = options.n_components or 1
     if asked > width:
         raise ValueError(f"n_components must be 1 to {width}, got {asked}")
     if asked > most:
+        # All D of them are never found without the whole covariance.
         needed = BYTES_A_COMPONENT * width * asked if asked < width else 64 * width**2
         raise ValueError(
             f"{asked} components of {width} features need more memory than "
@@ -45,7 +46,8 @@ def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:
 def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory: int) -> Whitening:
     """As `core.whitening.fit_whitening`, for a covariance too wide for ``memory`` bytes.
 
-    Only leading components are found: see `leading_eigenpairs`.
+    Only leading components are found (see `leading_eigenpairs`): where ``options`` do not say how
+    many, the first 1,024, or as many as ``memory`` holds.
 
     Raises
     ------
@@ -57,5 +59,8 @@ def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory
     most = check_fits(moments.width, options, memory)
     total = float(moments.variances.sum())
     check_varies(total, moments.n)
-    pairs = leading_eigenpairs(moments, options.n_components, options.explained_variance, most)
+    n_components = options.n_components
+    if n_components is None and options.explained_variance is None:
+        n_components = min(DEFAULT_COMPONENTS, most)
+    pairs = leading_eigenpairs(moments, n_components, options.explained_variance, most)
     return whitening_of_pairs(moments.mean, pairs, total, options)

@@ -92,7 +92,7 @@ def fit_columns(
         As `core.whitening.fit_whitening` has them.
     memory : int
         Bytes that a task, or the driver, may hold of the covariance. Features too wide for it go
-        by tiles on storage, and only leading components are found.
+        by tiles on storage, and only leading components are found: by default the first 1,024.
     work : str, optional
         Folder for tiles, on storage that all tasks see; removed at the end. Only features too
         wide for ``memory`` need it.
