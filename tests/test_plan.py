@@ -1,5 +1,7 @@
 """What a dry run reckons, by hand. That every job has a plan is tested in tests/jobs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ from yt8m_spark import plan_rates as rate
 from yt8m_spark.errors import InputError
 from yt8m_spark.plan import Stage, is_dry_run, session_cores, with_plan_of
 from yt8m_spark.plan_inputs import look_at
-from yt8m_spark.plan_stages import stages_of, train_stages, whiten_stage
+from yt8m_spark.plan_stages import n_entities_of, stages_of, train_stages, whiten_stage
 from yt8m_spark.run import JobConfig
 
 
@@ -88,6 +90,26 @@ def test_shards_tell_about_how_many_records_of_what_width(tmp_path, monkeypatch)
     source = look_at(str(tmp_path / "*.tfrecord"), "input", "convert_tfrecords")
     assert (source.rows, source.exact, source.of_shards) == (12, False, True)
     assert (source.widths, source.n_entities) == ({"rgb": 8}, 2)
+
+
+def test_entities_are_those_asked_for_else_those_seen_that_the_vocabulary_has(tmp_path):
+    source = look_at(write_table(tmp_path / "table", x=4), "input", "train_entities")
+    vocabulary = tmp_path / "entities.csv"
+    vocabulary.write_text("Index,Name\n0,a\n1,b\n7,c\n")
+    asked = SimpleNamespace(entities="0,5-6", vocabulary=str(vocabulary))
+    assert n_entities_of(asked, source) == 3
+    assert n_entities_of(SimpleNamespace(vocabulary=None), source) == len({0, 1, 2, 7})
+    known = SimpleNamespace(vocabulary=str(vocabulary))
+    assert n_entities_of(known, source) == 3
+    assert n_entities_of(known, source._replace(n_entities=2)) == 2
+    assert n_entities_of(known, source._replace(n_entities=0)) == 3
+
+
+def test_labels_are_counted_in_files_from_all_over(tmp_path):
+    for number in range(9):
+        rows = pa.array([[number], [number]], pa.list_(pa.int32()))
+        pq.write_table(pa.table({"labels": rows}), tmp_path / f"part-{number}.parquet")
+    assert look_at(str(tmp_path), "input", "predict").n_entities == 4
 
 
 def test_a_damaged_table_is_refused(tmp_path):

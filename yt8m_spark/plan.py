@@ -148,7 +148,7 @@ def _told(source: Any) -> str:
     if source.width:
         parts.append(f"{source.width:,} features")
     if source.n_entities:
-        parts.append(f"{source.n_entities:,} entities or more")
+        parts.append(f"about {source.n_entities:,} entities")
     return f"{masked(source.path)} (--{source.option.replace('_', '-')}): {', '.join(parts)}"
 
 

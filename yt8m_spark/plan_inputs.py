@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql.types import ArrayType, IntegerType, StructField, StructType
 
+from yt8m_spark.core.unseen_labels import estimate_distinct
 from yt8m_spark.datasets import describe_dataset
 from yt8m_spark.errors import InputError
 from yt8m_spark.formats.mounted_paths import mounted
@@ -18,10 +21,20 @@ from yt8m_spark.spark.scan import plan_scan
 from yt8m_spark.spark.storage import is_remote
 from yt8m_spark.spark.tables import estimate_videos, is_table
 
-__all__ = ["Source", "look_at"]
+__all__ = ["Source", "check_frames", "look_at"]
 
 _DATA = ("training", "evaluation")
 _FILES, _ROWS = 4, 20_000  # that are looked into for labels and widths
+
+_Part = TypeVar("_Part")
+
+
+class _Shapes(NamedTuple):
+    """What the first rows of some files tell of all."""
+
+    level: str = ""
+    widths: dict[str, int] = {}  # noqa: RUF012 - never changed
+    n_entities: int = 0
 
 
 class Source(NamedTuple):
@@ -34,7 +47,8 @@ class Source(NamedTuple):
     rows: int | None  # None: not told without reading
     exact: bool  # whether rows are counted, not estimated
     widths: dict[str, int]  # of the array<float> columns of a row, or of feature lists, if known
-    n_entities: int  # distinct labels of the rows looked into; 0: not known
+    n_entities: int  # distinct labels, estimated from the rows looked into; 0: not known
+    level: str  # "frame", "video" or "", not known
     is_data: bool  # videos, not a vocabulary or a fitted value
     of_shards: bool
 
@@ -56,7 +70,7 @@ def look_at(path: str, option: str, job: str) -> Source:
     profile = json.loads(found["profile"] or "{}")
     rows, n_files = profile.get("num_rows"), profile.get("num_files", 0)
     exact, of_shards = rows is not None, found["context"] in _DATA and _of_shards(path)
-    widths, n_entities = _shapes_of_shards(path) if of_shards else _shapes(path)
+    shapes = _shapes_of_shards(path) if of_shards else _shapes(path)
     if rows is None and of_shards:
         rows = _estimated(path)
     return Source(
@@ -66,11 +80,24 @@ def look_at(path: str, option: str, job: str) -> Source:
         n_bytes=profile.get("num_bytes", 0),
         rows=rows,
         exact=exact,
-        widths=widths,
-        n_entities=n_entities,
+        widths=shapes.widths,
+        n_entities=shapes.n_entities,
+        level=shapes.level,
         is_data=found["context"] in _DATA,
         of_shards=of_shards,
     )
+
+
+def check_frames(source: Source) -> None:
+    """Refuse videos without frames, where that can be seen, for what needs them.
+
+    Raises
+    ------
+    InputError
+    """
+    if source.level == "video":
+        expected = "frame-level records"
+        raise InputError("there are no frames", where=source.path, expected=expected)
 
 
 def _of_shards(path: str) -> bool:
@@ -78,16 +105,20 @@ def _of_shards(path: str) -> bool:
     return not is_table(path) and not path.lower().endswith((".csv", ".csv.gz", ".txt", ".json"))
 
 
-def _shapes_of_shards(path: str) -> tuple[dict[str, int], int]:
-    """Widths of feature lists, and distinct labels of the first records."""
+def _shapes_of_shards(path: str) -> _Shapes:
+    """Level, widths of feature lists, and distinct labels by the first records of some shards."""
     wanted = StructType([StructField("labels", ArrayType(IntegerType()))])
     try:
         scan = plan_scan(ReadOptions(path, mode="dropmalformed"), wanted)
-        first = next(iter(scan.read(scan.partitions[0])), None) if scan.partitions else None
+        labels = Counter[int]()
+        for pieces in _some(scan.partitions):
+            first = next(iter(scan.read(pieces)), None)
+            if first is not None:
+                labels.update(first.column(0).flatten().to_pylist())
     except (InputError, OSError, ValueError):  # keys of its own, or no shards: the job will tell
-        return {}, 0
-    labels = set[int]() if first is None else set(first.column(0).flatten().unique().to_pylist())
-    return dict(scan.layout.widths), len(labels)
+        return _Shapes()
+    layout = scan.layout
+    return _Shapes(layout.level, dict(layout.widths), estimate_distinct(labels.values()))
 
 
 def _estimated(path: str) -> int | None:
@@ -97,23 +128,37 @@ def _estimated(path: str) -> int | None:
         return None
 
 
-def _shapes(path: str) -> tuple[dict[str, int], int]:
-    """Widths of the first row, and distinct labels of the first rows, of a local table."""
+def _shapes(path: str) -> _Shapes:
+    """Level, widths of the first row, and distinct labels by the first rows, of a local table."""
     root = Path(mounted(path))
     if is_remote(path) or not root.exists() or not is_table(path):
-        return {}, 0
+        return _Shapes()
     files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
     files = [
         f for f in files if not any(p.startswith(("_", ".")) for p in f.relative_to(root).parts)
     ]
-    widths, labels = dict[str, int](), set[int]()
-    for file in files[:: max(1, len(files) // _FILES)][:_FILES]:
+    level, widths, labels = "", dict[str, int](), Counter[int]()
+    for file in _some(files):
         try:
+            level = level or _level(file)
             widths = widths or _first_widths(file)
-            labels |= _labels(file)
+            labels.update(_labels(file))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise InputError("not a Parquet file", where=str(file), found=error) from None
-    return widths, len(labels)
+    return _Shapes(level, widths, estimate_distinct(labels.values()))
+
+
+def _some(parts: Sequence[_Part]) -> Sequence[_Part]:
+    """At most `_FILES` of ``parts``, from all over."""
+    return parts[:: max(1, len(parts) // _FILES)][:_FILES]
+
+
+def _level(file: Path) -> str:
+    """Frames are bytes; what has none has videos' vectors, if it has any."""
+    schema = pq.read_schema(file)
+    if any(pa.types.is_binary(field.type) for field in schema):
+        return "frame"
+    return "video" if any(_is_vector(field.type) for field in schema) else ""
 
 
 def _first_widths(file: Path) -> dict[str, int]:
@@ -125,14 +170,14 @@ def _first_widths(file: Path) -> dict[str, int]:
         return {name: len(batch.column(name)[0].as_py() or ()) for name in lists}
 
 
-def _labels(file: Path) -> set[int]:
+def _labels(file: Path) -> list[int]:
     with pq.ParquetFile(file) as table:
         if "labels" not in table.schema_arrow.names:
-            return set()
+            return []
         batch = next(table.iter_batches(batch_size=_ROWS, columns=["labels"]), None)
         if batch is None or not pa.types.is_list(batch.schema.field(0).type):
-            return set()
-        return set(batch.column(0).flatten().unique().to_pylist())
+            return []
+        return list(batch.column(0).flatten().to_pylist())
 
 
 def _is_vector(kind: pa.DataType) -> bool:

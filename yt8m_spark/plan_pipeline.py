@@ -7,11 +7,13 @@ from typing import Any
 from yt8m_spark import plan_rates as rate
 from yt8m_spark.core.block_width import STATE_MEMORY
 from yt8m_spark.network_config import load_networks
+from yt8m_spark.pipeline_whitening import reduced
 from yt8m_spark.plan import Stage
-from yt8m_spark.plan_inputs import Source
+from yt8m_spark.plan_inputs import Source, check_frames
 from yt8m_spark.plan_networks import network_stages
 from yt8m_spark.plan_rates import spark_stage
 from yt8m_spark.plan_stages import (
+    n_entities_of,
     n_vectors,
     normalize_stage,
     score_seconds,
@@ -25,9 +27,19 @@ __all__ = ["recipe_stages"]
 
 
 def recipe_stages(config: Any, train: Source, test: Source) -> list[Stage]:
-    """All stages of the recipes of ``config`` on ``train`` and ``test``, in order."""
+    """All stages of the recipes of ``config`` on ``train`` and ``test``, in order.
+
+    Raises
+    ------
+    InputError
+        If a recipe needs frames and one of the two has none, or is to keep more components than
+        there can be.
+    """
     recipes = [parse_recipe(name) for name in dict.fromkeys(config.recipes)]
-    n_entities = train.n_entities or 1000
+    if any(recipe.of_frames or recipe.methods for recipe in recipes):
+        check_frames(train)
+        check_frames(test)
+    n_entities = n_entities_of(config, train)
     of_videos = [name for recipe in recipes if not recipe.of_frames for name in recipe.statistics]
     statistics = list(dict.fromkeys(of_videos)) or ["mean"]
     plan = [
@@ -41,7 +53,7 @@ def recipe_stages(config: Any, train: Source, test: Source) -> list[Stage]:
             networks = load_networks(config.networks)
             of_recipe = network_stages(recipe.network, networks, train, n_entities)
         else:
-            of_recipe = [] if recipe.feature_set in made else _features(recipe, train, test)
+            of_recipe = [] if recipe.feature_set in made else _features(recipe, config, train, test)
             made.add(recipe.feature_set)
             of_recipe += _training(recipe, config, train, n_entities)
         of_recipe.append(_evaluation(recipe, config, test, n_entities))
@@ -53,8 +65,10 @@ def _width(recipe: Recipe, source: Source) -> int:
     return (source.width or 1152) * n_vectors(recipe.statistics)
 
 
-def _features(recipe: Recipe, train: Source, test: Source) -> list[Stage]:
+def _features(recipe: Recipe, config: Any, train: Source, test: Source) -> list[Stage]:
     width = _width(recipe, train)
+    if train.width and not recipe.of_frames and not recipe.methods:
+        reduced(config.options().whitening, recipe, width, config.encoding_components)
     if recipe.of_frames:
         return [spark_stage("sample frames", train.n_bytes / rate.TFRECORD)]
     stages = []

@@ -13,12 +13,12 @@ from yt8m_spark.core.block_width import STATE_MEMORY, state_bytes
 from yt8m_spark.core.entity_ids import parse_entities
 from yt8m_spark.formats.vocabulary import read_vocabulary
 from yt8m_spark.plan import Stage
-from yt8m_spark.plan_inputs import Source
+from yt8m_spark.plan_inputs import Source, check_frames
 from yt8m_spark.plan_networks import network_stages
 from yt8m_spark.plan_rates import spark_stage
 from yt8m_spark.scorer import is_network, is_stack, read_description
 
-__all__ = ["stages_of"]
+__all__ = ["n_entities_of", "stages_of"]
 
 Stages = list[Stage]
 Plan = Callable[[Any, Sequence[Source]], Stages]
@@ -54,14 +54,16 @@ def _width(source: Source) -> int:
     return source.width or _WIDTH
 
 
-def _entities(config: Any, source: Source) -> int:
-    """E: what is asked for, else those of the vocabulary, else those seen."""
+def n_entities_of(config: Any, source: Source) -> int:
+    """E: what is asked for, else those that the rows tell of, as far as the vocabulary has them."""
     if asked := getattr(config, "entities", None):
         return len(parse_entities(asked))
+    told = source.n_entities or _ENTITIES
     vocabulary = getattr(config, "vocabulary", None)
-    if not source.n_entities and vocabulary:
-        return len(read_vocabulary(vocabulary).entities)
-    return source.n_entities or _ENTITIES
+    if not vocabulary:
+        return told
+    n_known = len(read_vocabulary(vocabulary).entities)
+    return min(told, n_known) if source.n_entities else n_known
 
 
 def _rows_an_entity(loss: str, n_experts: int) -> int:
@@ -104,6 +106,7 @@ def _make_synthetic(config: Any, sources: Sequence[Source]) -> Stages:
 
 def _sample_frames(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
+    check_frames(source)
     written = 4 * _width(source) * _videos(source) * config.n_frames
     return [spark_stage("sample frames", _read(source) + written / rate.PARQUET)]
 
@@ -157,7 +160,10 @@ def normalize_stage(n_videos: int, width: int, read: float) -> Stage:
 
 def _train_entities(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
-    n_entities, n_rows = _entities(config, source), _rows_an_entity(config.loss, config.n_experts)
+    n_entities, n_rows = (
+        n_entities_of(config, source),
+        _rows_an_entity(config.loss, config.n_experts),
+    )
     return train_stages(
         _videos(source), _width(source), n_entities, n_rows, config.epochs, name=config.loss
     )
@@ -183,7 +189,7 @@ def _search(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
     settings = config.settings()
     rows = [_rows_an_entity(config.loss, getattr(s, "n_experts", 1)) for s in settings]
-    n_entities = _entities(config, source)
+    n_entities = n_entities_of(config, source)
     layout, _ = train_stages(_videos(source), _width(source), n_entities, 1, 1, name=config.loss)
     trained = [
         train_stages(_videos(source), _width(source), n_entities, n, config.epochs, name="")[1]
@@ -198,7 +204,7 @@ def _search(config: Any, sources: Sequence[Source]) -> Stages:
 
 def _train_stack(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
-    n_videos, n_entities = _videos(source), _entities(config, source)
+    n_videos, n_entities = _videos(source), n_entities_of(config, source)
     n_rows = _rows_an_entity(config.loss, config.n_experts)
     plan: Stages = []
     shares = {} if config.first else {"first": 1.0}
@@ -272,7 +278,8 @@ def _pipeline(config: Any, sources: Sequence[Source]) -> Stages:
 
 def _train_deep(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
-    return network_stages(config.model, config, source, _entities(config, source))
+    check_frames(source)
+    return network_stages(config.model, config, source, n_entities_of(config, source))
 
 
 _PLANS: dict[str, Plan] = {

@@ -42,7 +42,8 @@ OPTIONS = {
     "predict": "--model model --input table",
     "profile_dataset": "--input table",
     "quantize_features": "--input table",
-    "run_pipeline": "--train frame*.tfrecord --test table --recipes logistic_mean,moe_frames,dbof",
+    "run_pipeline": "--train frame*.tfrecord --test frame*.tfrecord "
+    "--recipes moe_mean,moe_frames,dbof",
     "sample_frames": "--input frame*.tfrecord",
     "search_entities": "--input table --validate other",
     "train_deep": "--model lstm --input frame*.tfrecord",
@@ -78,7 +79,7 @@ def data(tmp_path, monkeypatch, records):
     Path("model/model.json").write_text(json.dumps(described))
     for name in ("judged", "judged2"):
         save_evaluation(tmp_path / name)
-    Path("net.onnx").write_bytes(b"")
+    Path("net.onnx").write_bytes(b"onnx")
     Path("videos/a.mp4").write_bytes(b"0" * 100)
     return tmp_path
 
@@ -139,7 +140,10 @@ def test_rows_and_bytes_of_inputs_are_told(dry, data):
     metrics = json.loads(out)["metrics"]
     sizes = sum(Path(f).stat().st_size for f in ("table/part-0.parquet", "model/model.json"))
     assert (metrics["input_rows"], metrics["input_bytes"]) == (VIDEOS, sizes)
-    assert f"table (--input): 1 files, 0.0 MB, {VIDEOS} rows, {WIDTH} features, 3 entities" in err
+    assert (
+        f"table (--input): 1 files, 0.0 MB, {VIDEOS} rows, {WIDTH} features, about 3 entities"
+        in err
+    )
 
 
 def test_what_would_be_replaced_is_told_and_kept(dry, data):
@@ -165,6 +169,28 @@ def test_what_a_run_refuses_a_dry_run_refuses(dry, data, options, complaint):
     assert (status, out) == (2, "")
     assert err.startswith("predict: error: ")
     assert complaint in err
+
+
+@pytest.mark.parametrize(
+    ("job", "options"),
+    [
+        ("run_pipeline", "--train frame*.tfrecord --test table --recipes logistic_frames"),
+        ("run_pipeline", "--train table --test frame*.tfrecord --recipes moe_vlad"),
+        ("train_deep", "--model lstm --input table"),
+        ("sample_frames", "--input table"),
+    ],
+)
+def test_videos_without_frames_are_refused_where_frames_are_needed(dry, data, job, options):
+    status, out, err = dry(job, *options.split())
+    assert (status, out) == (2, "")
+    assert f"{job}: error: there are no frames in table, expected frame-level records" in err
+
+
+def test_more_components_than_features_are_refused(dry, data):
+    shards = "--train frame*.tfrecord --test frame*.tfrecord --recipes moe_mean"
+    status, out, err = dry("run_pipeline", *shards.split(), "--n-components", "2000")
+    assert (status, out) == (2, "")
+    assert "got 2000 in recipe moe_mean" in err
 
 
 def test_an_output_that_is_there_is_refused(dry, data):
