@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -41,19 +42,14 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def job_page(path: Path) -> str:
     """The docstring of a job, and a table of its options."""
-    spec = importlib.util.spec_from_file_location(f"job_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    rows = [_row(known) for known in list_options(getattr(module, _config_name(path)))]
+    rows = [_row(known) for known in list_options(config_type(path))]
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return "\n".join(
         [
             f"# {path.name}",
             "",
             "```text",
-            (module.__doc__ or "").rstrip(),
+            docstring,
             "```",
             "",
             "| option | takes | default | meaning |",
@@ -66,8 +62,21 @@ def job_page(path: Path) -> str:
     )
 
 
+def config_type(path: Path) -> type[Any]:
+    """The dataclass of options that the job in ``path`` hands to `run_job`; it is not run."""
+    name = f"job_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for their annotations
+    spec.loader.exec_module(module)
+    found: type[Any] = getattr(module, _config_name(path))
+    return found
+
+
 def _config_name(path: Path) -> str:
-    """Name of the dataclass of options that a job hands to `run_job`."""
+    """What the call of `run_job` in ``path`` names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "run_job":
             return ast.unparse(node.args[1])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mlflow import MlflowClient
 
+from yt8m_spark.tracking_start import PARENT_RUN
+
 __all__ = ["end_killed"]
 
 
@@ -18,7 +20,7 @@ def end_killed(client: MlflowClient, run_id: str) -> None:
     run = client.get_run(run_id)
     for nested in client.search_runs(
         [run.info.experiment_id],
-        f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'",
+        f"tags.`{PARENT_RUN}` = '{run_id}' and attributes.status = 'RUNNING'",
     ):
         client.set_terminated(nested.info.run_id, "KILLED")
     if run.info.status == "RUNNING":

@@ -10,9 +10,9 @@ from yt8m_spark.pending import MARK, NewRun, make_run
 from yt8m_spark.tracking_entries import now_ms
 from yt8m_spark.tracking_server import Server, UnansweredError, cannot_open
 
-__all__ = ["made_run", "new_run"]
+__all__ = ["PARENT_RUN", "made_run", "new_run"]
 
-_PARENT = "mlflow.parentRunId"
+PARENT_RUN = "mlflow.parentRunId"  # tag of a nested run
 
 
 def new_run(name: str, experiment: str, parent_run_id: str | None) -> NewRun:
@@ -20,7 +20,7 @@ def new_run(name: str, experiment: str, parent_run_id: str | None) -> NewRun:
     mark = uuid.uuid4().hex
     tags = {"mlflow.runName": name, "mlflow.source.name": "yt8m_spark"}
     if parent_run_id:  # only such a run may be made later than it begins
-        tags |= {_PARENT: parent_run_id, MARK: mark}
+        tags |= {PARENT_RUN: parent_run_id, MARK: mark}
     return NewRun(name, experiment, tags, now_ms(), mark)
 
 

@@ -32,6 +32,7 @@ from yt8m_spark.experiments import store_uri
 from yt8m_spark.formats.small_text import parse_json, read_text
 from yt8m_spark.masking import masked
 from yt8m_spark.tracking_server import UnansweredError, reason, server_at
+from yt8m_spark.tracking_start import PARENT_RUN
 
 __all__ = ["RunStore", "read_runs"]
 
@@ -43,7 +44,6 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the secon
 _SEARCH = "cannot search MLflow store"
 _FOLDER = "evaluation"  # of the artifacts
 _TABLE = "per_entity.json"  # all that older runs kept of their entities
-_PARENT = "mlflow.parentRunId"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _METRIC_NAME = re.compile(r"[\w .:/-]+")
 # What a training logs under names that an evaluation has too: videos and loss of the training.
@@ -147,7 +147,7 @@ class RunStore:
             If there is no such run or it has no children.
         """
         experiment = self._get(parent).info.experiment_id
-        condition = f"tags.`{_PARENT}` = '{parent}'"
+        condition = f"tags.`{PARENT_RUN}` = '{parent}'"
         found = self._search(experiment, condition, "attributes.start_time ASC")
         if not found:
             raise InputError("run has no child runs", where=self._where, found=parent)
