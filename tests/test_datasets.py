@@ -47,6 +47,16 @@ def test_a_table_is_told_by_rows_columns_and_place(tmp_path):
     assert mlflow.data.get_source(dataset).uri == str(table)
 
 
+def test_files_without_a_byte_are_told(tmp_path, capsys):
+    for name, content in (("a", b"x"), ("b", b""), ("c", b"")):
+        (tmp_path / f"{name}.tfrecord").write_bytes(content)
+    describe_dataset(str(tmp_path / "*.tfrecord"), "input", "predict")
+    told = capsys.readouterr().err
+    assert told == f"warning: empty files, 2 of 3: {tmp_path / 'b.tfrecord'} and 1 more\n"
+    describe_dataset(str(write_table(tmp_path / "table")), "input", "predict")
+    assert capsys.readouterr().err == ""
+
+
 def test_the_digest_is_of_the_data_not_of_their_place(tmp_path):
     first = describe_dataset(str(write_table(tmp_path / "a")), "input", "x")["digest"]
     assert describe_dataset(str(write_table(tmp_path / "b")), "input", "x")["digest"] == first

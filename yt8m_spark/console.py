@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import difflib
 import os
+import re
 import runpy
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +40,8 @@ jobs:
 # Options of spark-submit that take no value; each other one is followed by its own.
 _SWITCHES = {"--supervise", "--verbose", "-v", "--load-spark-defaults"}
 
+_DEPLOY_MODE = re.compile(r"^[ \t]*spark\.submit\.deployMode[ \t=:]+(\w+)", re.MULTILINE)
+
 
 class _Command(NamedTuple):
     """What stands on the command line."""
@@ -62,7 +66,15 @@ class _Command(NamedTuple):
         mode = next(
             (text.removeprefix(key) for text in reversed(given) if text.startswith(key)), None
         )
-        return (self.of_spark("--deploy-mode") or mode) == "cluster"
+        return (self.of_spark("--deploy-mode") or mode or self._mode_of_file()) == "cluster"
+
+    def _mode_of_file(self) -> str | None:
+        """Deploy mode of the user's own settings, if there is one."""
+        file = self.of_spark("--properties-file") or _own_settings()
+        with suppress(OSError):  # Spark will tell
+            if file and (modes := _DEPLOY_MODE.findall(Path(file).read_text(errors="replace"))):
+                return str(modes[-1])
+        return None
 
     def sets(self, key: str) -> bool:
         """Whether a ``--conf`` sets the property ``key``."""

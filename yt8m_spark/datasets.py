@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yt8m_spark.errors import InputError
+from yt8m_spark.events import note
 from yt8m_spark.formats.mounted_paths import mounted
 from yt8m_spark.manifest import load_manifest
 from yt8m_spark.masking import masked
@@ -120,6 +121,8 @@ def _of_files(root: Path | None, files: Sequence[Path]) -> _Found:
     schema = pq.read_schema(tables[0]) if tables else None
     listed = [*zip(names, sizes, strict=True), rows]
     n_rows = sum(rows) if rows else None
+    if not tables:
+        _tell_empty([str(file) for file, size in zip(files, sizes, strict=True) if not size], files)
     return _Found(_digest(listed), schema, _profile(len(files), sum(sizes), n_rows))
 
 
@@ -135,7 +138,15 @@ def _of_remote(path: str) -> _Found:
         for file in files
         if not _hidden(file.path.removeprefix(path).split("/"))
     ]
+    _tell_empty([file.path for file in files if not file.size], files)
     return _Found(_digest(listed), None, _profile(len(listed), sum(size for _, size in listed)))
+
+
+def _tell_empty(empty: Sequence[str], files: Sequence[object]) -> None:
+    """Tell of files without a byte: as shards they hold no records, as downloads they failed."""
+    if empty:
+        more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
+        note(f"warning: empty files, {len(empty):,} of {len(files):,}: {masked(empty[0])}{more}")
 
 
 def _visible(root: Path) -> list[Path]:

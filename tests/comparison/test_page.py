@@ -106,6 +106,15 @@ def test_the_page_escapes_names_and_stands_alone():
     assert page.count("data:image/png;base64,iVBOR") == 2
 
 
+def test_stars_and_intervals_are_explained_where_there_are_any():
+    bare, full = compare([make_run("a"), make_run("b")]), make_comparison()
+    for show in (comparison_text, comparison_markdown, comparison_page):
+        assert "star" in re.sub(r"<style.*?</style>", "", show(full), flags=re.DOTALL)
+        assert "star" not in re.sub(r"<style.*?</style>", "", show(bare), flags=re.DOTALL)
+    assert "small print" in comparison_page(full)
+    assert "small print" not in comparison_page(bare)
+
+
 def test_a_page_of_figures_alone():
     page = comparison_page(compare([make_run("a"), make_run("b")]))
     assert "<img" not in page

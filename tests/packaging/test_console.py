@@ -201,6 +201,7 @@ def test_where_the_session_is_given_there_is_nothing_to_submit(
     [
         ("--deploy-mode", "cluster"),
         ("--conf", "spark.submit.deployMode=client", "--conf", "spark.submit.deployMode=cluster"),
+        ("--properties-file", "own.conf"),
     ],
 )
 def test_with_the_driver_on_the_cluster_it_becomes_spark_submit(package, tmp_path, where):
@@ -209,7 +210,9 @@ def test_with_the_driver_on_the_cluster_it_becomes_spark_submit(package, tmp_pat
     submit = spark / "bin" / "spark-submit"
     submit.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 7\n')
     submit.chmod(0o755)
-    options = ["--master", "yarn", *where]
+    settings = tmp_path / "own.conf"
+    settings.write_text("spark.app.name x\nspark.submit.deployMode   cluster\n")
+    options = ["--master", "yarn", *(str(settings) if w == "own.conf" else w for w in where)]
     done = command(package, *options, "predict", "--top-k", "5", SPARK_HOME=str(spark))
     assert done.communicate(timeout=60)[0].splitlines() == [
         *options,

@@ -9,10 +9,10 @@ from yt8m_spark.comparison.entities import Entities
 from yt8m_spark.comparison.metrics import lower_is_better, metric_head, shown
 from yt8m_spark.comparison.plots import draw_differences, draw_entities
 from yt8m_spark.comparison.tables import (
-    LEGEND,
     Table,
     count_table,
     delta_cell,
+    legend,
     run_tables,
     setting_table,
     shown_interval,
@@ -65,7 +65,8 @@ def comparison_page(comparison: Comparison) -> str:
         baseline=comparison.baseline,
         heads=[(metric_head(m), m, lower_is_better(m)) for m in comparison.metrics],
         rows=_rows(comparison, anchors),
-        legend=LEGEND,
+        legend=legend(comparison),
+        has_intervals=any(run.bootstrap for run in comparison.runs),
         warnings=comparison.warnings,
         notes=comparison.notes,
         counts=count_table(comparison),

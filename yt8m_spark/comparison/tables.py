@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from yt8m_spark.comparison import Comparison
 
 __all__ = [
-    "LEGEND",
     "Table",
     "count_table",
     "delta_cell",
     "interval_table",
+    "legend",
     "run_tables",
     "setting_table",
     "shown_interval",
@@ -25,10 +25,6 @@ __all__ = [
     "wins_and_losses_text",
 ]
 
-LEGEND = (
-    "Shares are in percent, differences to the baseline in percentage points. A star marks a "
-    "difference whose paired interval excludes 0."
-)
 _AP = "map"  # average precisions are shown like their mean
 
 
@@ -39,6 +35,15 @@ class Table(NamedTuple):
     note: str
     rows: list[list[str]]  # the first is the head
     n_texts: int = 1  # columns of text, the first ones; others are numbers
+
+
+def legend(comparison: Comparison) -> str:
+    """How to read the figures, and the stars where there can be any."""
+    text = "Shares are in percent, differences to the baseline in percentage points."
+    differences = [d for of_run in comparison.differences.values() for d in of_run.values()]
+    if any(difference.interval is not None for difference in differences):
+        text += " A star marks a difference whose paired interval excludes 0."
+    return text
 
 
 def delta_cell(comparison: Comparison, run: str, metric: str) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from yt8m_spark.comparison.metrics import metric_head, shown
 from yt8m_spark.comparison.tables import (
-    LEGEND,
     Table,
     count_table,
     delta_cell,
     interval_table,
+    legend,
     run_tables,
     setting_table,
     wins_and_losses_text,
@@ -44,7 +44,7 @@ def comparison_text(comparison: Comparison) -> str:
         if run.name in comparison.by_entity:
             rows[-1].append(wins_and_losses_text(comparison.by_entity[run.name].counts))
     lines = _aligned(rows)
-    lines += ["", f"Compared with {plain(comparison.baseline)}. {LEGEND}"]
+    lines += ["", f"Compared with {plain(comparison.baseline)}. {legend(comparison)}"]
     lines += [plain(line) for line in (*comparison.warnings, *comparison.notes)]
     return "\n".join(lines) + "\n"
 
@@ -67,7 +67,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def comparison_markdown(comparison: Comparison) -> str:
     """All tables of the comparison; what stands in names is escaped."""
     parts = ["# Comparison of runs", *(f"**{escaped(line)}**" for line in comparison.warnings)]
-    parts += [markdown_table(_figure_rows(comparison), 1), escaped(LEGEND)]
+    parts += [markdown_table(_figure_rows(comparison), 1), escaped(legend(comparison))]
     parts += map(escaped, comparison.notes)
     parts += _section(interval_table(comparison), "##")
     parts += _section(count_table(comparison), "##")

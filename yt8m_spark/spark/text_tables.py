@@ -135,9 +135,11 @@ def refuse_rows(
     sums = [_rows_where(condition).alias(name) for name, condition in (counted or {}).items()]
     for i, fault in enumerate(all_faults.values()):
         is_wrong = F.coalesce(fault.is_wrong, F.lit(False))
+        # Spark hands on bytes that are no UTF-8 as they are; Spark Connect cannot take them.
+        text = F.make_valid_utf8(fault.found.cast("string"))
         sums += [
             _rows_where(is_wrong).alias(f"n_{i}"),
-            F.min(F.when(is_wrong, fault.found)).alias(f"found_{i}"),
+            F.min(F.when(is_wrong, text)).alias(f"found_{i}"),
         ]
     row = table.agg(F.count("*").alias("n"), *sums).collect()[0]
     if not row.n:
