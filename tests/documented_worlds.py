@@ -26,16 +26,16 @@ def a_checkout(job, folder):
         (folder / name).symlink_to(PROJECT / name)
 
 
-def a_demo(job, folder, rgb=8, audio=4):
+def a_demo(job, folder, rgb=8, audio=4, n_shards=4):
     """``demo/data`` as `make demo` makes it, of other sizes."""
-    flags = ("--n-videos=160", "--n-entities=6", "--n-shards=4", "--mean-frames=12")
+    flags = ("--n-videos=160", "--n-entities=6", f"--n-shards={n_shards}", "--mean-frames=12")
     sizes = ("--max-frames=20", f"--rgb-dim={rgb}", f"--audio-dim={audio}")
     assert job("make_synthetic", *flags, *sizes, "--output=demo/data").status == 0
 
 
 def the_release(job, folder, rgb=8, audio=4):
     """``yt8m/video`` and ``yt8m/frame`` with their splits, and ``vocabulary.csv``."""
-    a_demo(job, folder, rgb, audio)
+    a_demo(job, folder, rgb, audio, n_shards=10)  # two of them to validate
     (folder / "yt8m").symlink_to(folder / "demo/data")
     shutil.copy(folder / "demo/data/vocabulary.csv", folder / "vocabulary.csv")
 

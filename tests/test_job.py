@@ -294,6 +294,38 @@ run_job("train", Config, main, [])
     assert (tmp_path / "closed").exists()
 
 
+def test_sigterm_does_not_wait_for_what_spark_is_at(tmp_path):
+    code = f"""
+import dataclasses, pathlib, time
+from yt8m_spark.job import run_job
+from yt8m_spark.session import spark_session
+@dataclasses.dataclass
+class Config:
+    pass
+def sleep(batches):
+    pathlib.Path({str(tmp_path / "started")!r}).touch()
+    time.sleep(100)
+    yield from batches
+def main(config):
+    with spark_session("train") as spark:
+        try:
+            spark.range(4).mapInArrow(sleep, "id long").toArrow()
+        finally:
+            pathlib.Path({str(tmp_path / "closed")!r}).touch()
+run_job("train", Config, main, [])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    told = process.communicate(timeout=60)[1]  # the task sleeps longer
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (tmp_path / "closed").exists()
+    assert told.splitlines()[-1] == "train: terminated (SIGTERM)"
+    assert "Traceback" not in told
+
+
 @pytest.mark.parametrize(
     "error",
     [

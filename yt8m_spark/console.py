@@ -19,6 +19,7 @@ from yt8m_spark import __version__
 from yt8m_spark.errors import InputError
 from yt8m_spark.jre import ensure_java
 from yt8m_spark.masking import masked
+from yt8m_spark.streams import open_streams
 
 __all__ = ["main"]
 
@@ -72,9 +73,20 @@ class _Command(NamedTuple):
         """Deploy mode of the user's own settings, if there is one."""
         file = self.of_spark("--properties-file") or _own_settings()
         with suppress(OSError):  # Spark will tell
-            if file and (modes := _DEPLOY_MODE.findall(Path(file).read_text(errors="replace"))):
+            if file and (modes := _DEPLOY_MODE.findall(_joined(Path(file)))):
                 return str(modes[-1])
         return None
+
+    def named(self) -> str:
+        """The options for Spark without their values, which may be secrets."""
+        keys = [text.split("=")[0] for text in self.spark]
+        before = ["", *self.spark]
+        kept = [
+            key
+            for key, text, flag in zip(keys, self.spark, before, strict=False)
+            if text.startswith("-") or flag in ("--conf", "-c")
+        ]
+        return shlex.join(kept)
 
     def sets(self, key: str) -> bool:
         """Whether a ``--conf`` sets the property ``key``."""
@@ -93,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         With the status of a job that failed, 2 for a command line at fault. A job that succeeded
         returns: Databricks takes any SystemExit for a failure.
     """
+    open_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if not _told(arguments):
@@ -100,6 +113,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(masked(f"yt8m-spark: error: {error}"), file=sys.stderr)
         sys.exit(2)
+
+
+def _joined(settings: Path) -> str:
+    """Text of a file of settings; a line that ends in a backslash goes on in the next."""
+    return re.sub(r"\\\r?\n[ \t]*", "", settings.read_text(errors="replace"))
 
 
 def _told(arguments: list[str]) -> bool:
@@ -152,11 +170,11 @@ def _run(command: _Command) -> None:
     if remote:
         if len(command.spark) > 2 or (len(command.spark) == 2 and "=" in command.spark[0]):
             expected = "--remote alone: its server has the settings"
-            raise InputError("too many options", expected=expected, found=shlex.join(command.spark))
+            raise InputError("too many options", expected=expected, found=command.named())
         os.environ["SPARK_REMOTE"] = remote
     elif _session_is_given():
         if command.spark:
-            raise InputError("the Spark session is given here", found=shlex.join(command.spark))
+            raise InputError("the Spark session is given here", found=command.named())
     elif command.driver_is_elsewhere():
         _submit(command, file)
     else:
@@ -229,8 +247,8 @@ def _job_file(name: str) -> Path:
     if wanted in files:
         return files[wanted]
     near = difflib.get_close_matches(wanted, files, n=3, cutoff=0.7)
-    hint = f"; is it {' or '.join(near)}?" if near else ""
-    raise InputError(f"no job {name!r}{hint} `yt8m-spark --help` lists them")
+    hint = f" is it {' or '.join(near)}?" if near else ""
+    raise InputError(f"no job {name!r};{hint} `yt8m-spark --help` lists them")
 
 
 def _job_files() -> dict[str, Path]:

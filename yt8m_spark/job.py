@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TypeVar
 
 from pyspark.errors import AnalysisException
@@ -24,6 +25,7 @@ from yt8m_spark.errors import InputError, RankError
 from yt8m_spark.events import emit, has_begun, reporting
 from yt8m_spark.masking import masked
 from yt8m_spark.plan import DryRun, report_plan, with_plan_of
+from yt8m_spark.streams import open_streams, print_result
 
 __all__ = ["JobResult", "run_job", "user_error"]
 
@@ -69,6 +71,9 @@ _SQLSTATE = re.compile(r"\s*SQLSTATE: \w+.*")
 _QUERY_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 
 
+_is_terminated = False  # whether this process was told to end
+
+
 @dataclass(frozen=True)
 class JobResult:
     """What a finished job reports: the paths it wrote, its figures, its MLflow run."""
@@ -91,6 +96,7 @@ def run_job(
     The last line of stdout is the result as one JSON object. Exit status: 0 when the output is
     complete, 2 for input or options at fault (told in one line on stderr), 1 for a fault of ours.
     """
+    open_streams()
     for logger in _QUERY_LOGGERS:
         PySparkLogger.getLogger(logger).setLevel(logging.CRITICAL)
     _terminate_in_order()
@@ -102,9 +108,9 @@ def run_job(
         sys.exit(_interrupted(name))
     except Exception as error:
         # Spark answers Ctrl-C itself, by cancelling the job that Python waits for.
-        stopped = _CANCELLED in str(error)
+        stopped = _is_terminated or _CANCELLED in str(error)
         sys.exit(_interrupted(name) if stopped else _report(name, error))
-    print(_json_line(name, result), flush=True)
+    print_result(name, _json_line(name, result))
     sys.exit(0)
 
 
@@ -123,6 +129,8 @@ def _told(
         if has_begun():  # what is refused before, in one line on stderr, has not failed
             reason = user_error(error) or f"{type(error).__name__}: {_first_line(error)}"
             reason = _ENDED_LINE if _ENDED.search(str(error)) else reason
+            if _is_terminated or isinstance(error, KeyboardInterrupt):
+                reason = _how_ended()
             seconds = round(time.monotonic() - began, 3)
             failed = {"status": "failed", "seconds": seconds, "error": reason}
             emit("job_failed", failed, level=logging.ERROR)
@@ -155,13 +163,32 @@ def user_error(error: BaseException) -> str | None:
 
 def _terminate_in_order() -> None:
     """Let SIGTERM unwind the job, so that its run is closed and its temporary files go."""
+    global _is_terminated
+    _is_terminated = False
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(_number: int, frame: FrameType | None) -> None:
+    """Do as Ctrl-C does: PySpark's handler of it cancels what Spark is at.
+
+    An exit alone would wait until that is done, which may be hours.
+    """
+    global _is_terminated
+    _is_terminated = True
+    interrupt = signal.getsignal(signal.SIGINT)
+    if callable(interrupt):
+        interrupt(signal.SIGINT, frame)
+    raise KeyboardInterrupt
 
 
 def _interrupted(name: str) -> int:
-    print(f"{name}: interrupted", file=sys.stderr)
-    return 130
+    _tell(f"{name}: {_how_ended()}")
+    return 128 + (signal.SIGTERM if _is_terminated else signal.SIGINT)
+
+
+def _how_ended() -> str:
+    return "terminated (SIGTERM)" if _is_terminated else "interrupted"
 
 
 def _report(name: str, error: Exception) -> int:

@@ -40,6 +40,13 @@ def send(number: signal.Signals, pids: Iterable[int]) -> None:
             os.kill(pid, number)
 
 
+def hit(number: signal.Signals, pids: Iterable[int]) -> None:
+    """Send a signal to ``pids``, of which one at least must be there: else there is no fault."""
+    there = [pid for pid in pids if arguments(pid)]
+    assert there, "no process is there to be hit"
+    send(number, there)
+
+
 def kill_tree(pid: int) -> None:
     """End ``pid`` and all that it started, at once: nobody is left to notice."""
     tree = [pid, *descendants(pid)]

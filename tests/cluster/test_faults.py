@@ -18,7 +18,7 @@ from cluster.fault_stages import (
     same_outputs,
 )
 from cluster.fault_times import FaultTime, record
-from cluster.processes import gone, kill_tree, send
+from cluster.processes import gone, hit, kill_tree, send
 
 # Two runs, on machines that may have other work.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.faults]
@@ -57,11 +57,11 @@ def tell(capsys):
 
 
 def kill_python(site, _):
-    send(signal.SIGKILL, site.cluster.workers[0].python_workers()[:1])
+    hit(signal.SIGKILL, site.cluster.workers[0].python_workers()[:1])
 
 
 def kill_executor(site, _):
-    send(signal.SIGKILL, site.cluster.workers[0].executors())
+    hit(signal.SIGKILL, site.cluster.workers[0].executors())
 
 
 def kill_worker(site, _):
@@ -75,14 +75,14 @@ def kill_driver(_, running):
 def terminate_worker(site, _):
     """A spot machine is reclaimed."""
     worker = site.cluster.workers[0]
-    send(signal.SIGTERM, [worker.pid])
+    hit(signal.SIGTERM, [worker.pid])
     site.cluster.lost(worker)
 
 
 def decommission_worker(site, _):
     """As above, with a warning before it (SIGPWR); it is killed a while later."""
     worker = site.cluster.workers[0]
-    send(signal.SIGPWR, [worker.pid])
+    hit(signal.SIGPWR, [worker.pid])
     time.sleep(3)
     site.cluster.kill_worker(worker)
 
@@ -118,6 +118,8 @@ def test_a_stage_survives_what_is_killed(site, tell, stage, fault):
         assert not (site.folder / output).exists()
         finished = site.again(stage, output, finished)
     assert finished.status == 0, finished.application.text
+    if fault != DRIVER_LOST:
+        assert "event=retries tasks=" in finished.application.text, "no task was lost"
     tell(site, stage, fault, finished)
     check(site, stage, output)
 
@@ -130,7 +132,7 @@ def test_a_driver_that_is_told_to_end_leaves_in_order(site, tell, stage, who):
     site.prepare(stage)
 
     def terminate(running):
-        send(signal.SIGTERM, [running.process.pid if who == "spark-submit" else running.python()])
+        hit(signal.SIGTERM, [running.process.pid if who == "spark-submit" else running.python()])
 
     stopped = site.run(stage, output, strike=terminate)
     assert stopped.status == 143, stopped.application.text
@@ -217,7 +219,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line(site, tell, stage):
     check(site, stage, output)
 
 
-@pytest.mark.parametrize("stage", ["training", "scoring"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_an_output_that_cannot_be_written_is_told_in_one_line(site, stage):
     stage, folder = STAGES[stage], site.folder / "readonly"
     site.prepare(stage)
@@ -234,11 +236,12 @@ def test_a_task_that_stalls_is_done_by_a_copy_and_written_once(site, tell, stage
 
     def stall(_):
         stalled.extend(site.cluster.workers[0].python_workers()[:1])
-        send(signal.SIGSTOP, stalled)
+        hit(signal.SIGSTOP, stalled)
 
     try:
         finished = site.run(stage, output, strike=stall, settings=SPECULATION)
         assert finished.status == 0, finished.application.text
+        assert "event=retries tasks=" in finished.application.text, "no copy was started"
         tell(site, stage, "task stalled", finished)
         check(site, stage, output)
         before = everything(site.folder)

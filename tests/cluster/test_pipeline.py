@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from cluster import line
 from cluster.fault_stages import STAGES, Site, leftovers, same_outputs
-from cluster.processes import send
+from cluster.processes import hit
 
 from yt8m_spark.formats.examples import FrameRecord, encode_frames
 from yt8m_spark.formats.tfrecord import write_records
@@ -119,10 +119,11 @@ def test_an_executor_killed_in_training_changes_no_bit(cluster, spark, tmp_path,
     stage.make(tmp_path)
 
     def kill(_):
-        send(signal.SIGKILL, cluster.workers[0].executors())
+        hit(signal.SIGKILL, cluster.workers[0].executors())
 
     finished = site.run(stage, "model", strike=kill)
     assert finished.status == 0, finished.application.text
+    assert "event=retries tasks=" in finished.application.text, "no task was lost"
     monkeypatch.chdir(tmp_path)
     line.run_job(stage.job, *stage.options, "--output=whole")
     assert same_outputs(stage, tmp_path / "model", tmp_path / "whole")
