@@ -44,7 +44,7 @@ check: $(VENV)/.installed-dev
 connect: $(VENV)/.installed-dev
 	YT8M_TEST_MODE=connect $(PYTEST) --ignore tests/jobs/test_faults.py tests/spark tests/jobs tests/test_ml.py \
 		tests/test_job.py tests/test_session.py tests/test_environment.py tests/test_pyfunc.py \
-		tests/test_pyfunc_networks.py tests/test_network_data.py tests/test_transfer_target.py
+		tests/test_pyfunc_networks.py tests/test_network_data.py tests/test_transfer_target.py tests/notebooks
 
 # Every command of README.md and docs/, on small data; minutes.
 documented: $(VENV)/.installed-dev
@@ -89,7 +89,8 @@ environment: wheel
 
 # The oldest Spark and the oldest packages that pyproject.toml allows: the line of jobs, and Spark's side
 # of what a release of Spark can change.
-OLDEST_TESTS ?= tests/jobs/test_line.py tests/spark/test_moments.py tests/spark/test_partitions.py
+OLDEST_TESTS ?= tests/jobs/test_line.py tests/jobs/test_pipeline_on_connect.py tests/spark/test_moments.py \
+	tests/spark/test_partitions.py
 oldest: .venv-oldest/.installed
 	PYTHONPATH=. .venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(OLDEST_TESTS)
 
@@ -101,7 +102,7 @@ oldest: .venv-oldest/.installed
 # A job of the wheel in a fresh environment of each Python that is there.
 pythons: wheel
 	for python in python3.11 python3.12 python3.13; do \
-		command -v $$python >/dev/null || { echo "no $$python here"; continue; }; \
+		$$python -c '' 2>/dev/null || { echo "no $$python here"; continue; }; \
 		rm -rf .venv-python && $$python -m venv .venv-python || exit 1; \
 		.venv-python/bin/python -m pip install --quiet --constraint constraints.txt \
 			"$$(ls $(CURDIR)/dist/*.whl)[jre]" || exit 1; \

@@ -21,6 +21,7 @@ OUTPUT = PROJECT / "dist" / "databricks"
 def main() -> None:
     """Build, and put the wheel where databricks.yml looks for it."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
+    shutil.rmtree(PROJECT / "build", ignore_errors=True)  # it may hold modules that are gone
     with tempfile.TemporaryDirectory() as folder:
         _run("build", "--wheel", "--outdir", folder, str(PROJECT))
         print(without_spark(next(Path(folder).glob("*.whl")), OUTPUT))

@@ -88,10 +88,11 @@ for family in families:
 # COMMAND ----------
 
 from yt8m_spark.comparison import compare
+from yt8m_spark.comparison.page import comparison_page
 
 if len(families) > 1:
     comparison = compare([f"{family}={work}/evaluation/{family}" for family in families])
-    display(comparison)
+    displayHTML(comparison_page(comparison))
 
 # COMMAND ----------
 

@@ -101,8 +101,10 @@ display(table.round(1))
 # COMMAND ----------
 
 from yt8m_spark.comparison import compare
+from yt8m_spark.comparison.page import comparison_page
 
-display(compare([f"{row.name}={config.output}/evaluation/{row.name}" for row in rows]))
+comparison = compare([f"{row.name}={config.output}/evaluation/{row.name}" for row in rows])
+displayHTML(comparison_page(comparison))
 
 # COMMAND ----------
 

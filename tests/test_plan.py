@@ -11,6 +11,7 @@ from yt8m_spark import plan_rates as rate
 from yt8m_spark.errors import InputError
 from yt8m_spark.plan import Stage, is_dry_run, session_cores, with_plan_of
 from yt8m_spark.plan_inputs import look_at
+from yt8m_spark.plan_pipeline import with_lists
 from yt8m_spark.plan_stages import n_entities_of, stages_of, train_stages, whiten_stage
 from yt8m_spark.run import JobConfig
 
@@ -110,6 +111,42 @@ def test_labels_are_counted_in_files_from_all_over(tmp_path):
         rows = pa.array([[number], [number]], pa.list_(pa.int32()))
         pq.write_table(pa.table({"labels": rows}), tmp_path / f"part-{number}.parquet")
     assert look_at(str(tmp_path), "input", "predict").n_entities == 4
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([[[1]], [[2]]]),
+        pa.array([[{"a": 1}], None]),
+        pa.array([["a"], ["b"]]),
+        pa.array([{"a": 1}, {"a": 2}]),
+        pa.array([1, 2]),
+        pa.array([None, None], pa.list_(pa.int32())),
+    ],
+)
+def test_labels_that_are_none_are_left_to_the_job(tmp_path, labels):
+    pq.write_table(pa.table({"labels": labels}), tmp_path / "t.parquet")
+    assert look_at(str(tmp_path / "t.parquet"), "input", "predict").n_entities == 0
+
+
+def test_columns_of_one_name_are_left_to_the_job(tmp_path):
+    x = pa.array([[0.5]], pa.list_(pa.float32()))
+    table = pa.Table.from_arrays([x, x], names=["x", "x"])
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert look_at(str(tmp_path / "t.parquet"), "input", "predict").rows == 1
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_bytes_of_either_size_are_frames(tmp_path, kind):
+    x = pa.array([[0.5]], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"rgb": pa.array([b"x"], kind), "x": x}), tmp_path / "t.parquet")
+    assert look_at(str(tmp_path / "t.parquet"), "input", "predict").level == "frame"
+
+
+def test_the_plan_of_a_pipeline_is_of_the_features_asked_for(tmp_path):
+    source = look_at(write_table(tmp_path / "t", mean_rgb=5, mean_audio=2), "train", "run_pipeline")
+    assert with_lists(source, ["rgb"]).width == with_lists(source, ["mean_rgb"]).width == 5
+    assert with_lists(source, []).width == 7
 
 
 def test_a_damaged_table_is_refused(tmp_path):

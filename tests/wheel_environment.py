@@ -18,9 +18,11 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
 PACKED = "yt8m_spark", "jobs", "conf"
+BESIDE = "benchmarks", "databricks", "docs", "notebooks", "tests"  # of the sdist alone
 FILES = (
-    *("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"),
-    *("CHANGELOG.md", "constraints.txt", "constraints-oldest.txt"),
+    *("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "Makefile", "SECURITY.md"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "constraints.txt", "constraints-oldest.txt"),
+    *("databricks.yml", "mkdocs.yml"),
 )
 
 
@@ -83,7 +85,7 @@ def pack(environment, target):
 
 def _build(folder, *what):
     source = Path(folder) / "source"
-    for name in PACKED:
+    for name in (*PACKED, *BESIDE):
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(PROJECT / name, source / name, ignore=ignored)
     for name in FILES:

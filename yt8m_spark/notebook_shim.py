@@ -159,7 +159,13 @@ class Shown(io.TextIOBase):
         return len(text)
 
     def display(self, value: Any) -> None:
-        """Show ``value`` as Databricks' ``display`` does: tables, pictures, HTML of its own."""
+        """Show a table or a picture, as Databricks' ``display`` does.
+
+        Raises
+        ------
+        TypeError
+            For anything else, which a runtime may refuse, too.
+        """
         if isinstance(value, DataFrame):
             self.outputs.append(_table(value.limit(_ROWS + 1).toPandas()))
         elif isinstance(value, pd.DataFrame):
@@ -167,10 +173,8 @@ class Shown(io.TextIOBase):
         elif isinstance(value, Figure):
             self.outputs.append(Output("image", _png(value)))
             plt.close(value)  # pyplot would show it again
-        elif hasattr(value, "_repr_html_"):
-            self.outputs.append(Output("html", value._repr_html_()))
         else:
-            self.write(f"{value!r}\n")
+            raise TypeError(f"display takes a table or a figure, not {type(value).__name__}")
 
     def displayHTML(self, html: str) -> None:  # noqa: N802
         """Show a page, in a frame of its own."""
@@ -178,10 +182,12 @@ class Shown(io.TextIOBase):
 
     def last(self, value: Any) -> None:
         """Show the value of a cell's last expression: a Spark DataFrame only by its columns."""
-        if isinstance(value, DataFrame):
-            self.write(f"{value!r}\n")
-        elif value is not None:
+        if isinstance(value, pd.DataFrame | Figure):
             self.display(value)
+        elif hasattr(value, "_repr_html_") and not isinstance(value, DataFrame):
+            self.outputs.append(Output("html", value._repr_html_()))
+        elif value is not None:
+            self.write(f"{value!r}\n")
 
 
 def _table(frame: pd.DataFrame) -> Output:

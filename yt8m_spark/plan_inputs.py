@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -156,7 +156,7 @@ def _some(parts: Sequence[_Part]) -> Sequence[_Part]:
 def _level(file: Path) -> str:
     """Frames are bytes; what has none has videos' vectors, if it has any."""
     schema = pq.read_schema(file)
-    if any(pa.types.is_binary(field.type) for field in schema):
+    if any(pa.types.is_binary(t) or pa.types.is_large_binary(t) for t in schema.types):
         return "frame"
     return "video" if any(_is_vector(field.type) for field in schema) else ""
 
@@ -167,19 +167,23 @@ def _first_widths(file: Path) -> dict[str, int]:
         batch = next(table.iter_batches(batch_size=1, columns=lists), None) if lists else None
         if batch is None or batch.num_rows == 0:
             return {}
-        return {name: len(batch.column(name)[0].as_py() or ()) for name in lists}
+        return {name: len(batch.column(i)[0].as_py() or ()) for i, name in enumerate(lists)}
 
 
 def _labels(file: Path) -> list[int]:
     with pq.ParquetFile(file) as table:
-        if "labels" not in table.schema_arrow.names:
+        kinds = [field.type for field in table.schema_arrow if field.name == "labels"]
+        # Of another type, or twice: the job will tell.
+        if len(kinds) != 1 or not _is_list_of(kinds[0], pa.types.is_integer):
             return []
         batch = next(table.iter_batches(batch_size=_ROWS, columns=["labels"]), None)
-        if batch is None or not pa.types.is_list(batch.schema.field(0).type):
-            return []
-        return list(batch.column(0).flatten().to_pylist())
+        return [] if batch is None else list(batch.column(0).flatten().drop_null().to_pylist())
 
 
 def _is_vector(kind: pa.DataType) -> bool:
+    return _is_list_of(kind, pa.types.is_floating)
+
+
+def _is_list_of(kind: pa.DataType, is_wanted: Callable[[pa.DataType], bool]) -> bool:
     is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(is_list and pa.types.is_floating(kind.value_type))
+    return bool((is_list or pa.types.is_large_list(kind)) and is_wanted(kind.value_type))

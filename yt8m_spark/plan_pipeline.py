@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from yt8m_spark import plan_rates as rate
@@ -23,7 +24,7 @@ from yt8m_spark.plan_stages import (
 )
 from yt8m_spark.recipes import Recipe, parse_recipe
 
-__all__ = ["recipe_stages"]
+__all__ = ["recipe_stages", "with_lists"]
 
 
 def recipe_stages(config: Any, train: Source, test: Source) -> list[Stage]:
@@ -36,6 +37,7 @@ def recipe_stages(config: Any, train: Source, test: Source) -> list[Stage]:
         there can be.
     """
     recipes = [parse_recipe(name) for name in dict.fromkeys(config.recipes)]
+    train, test = (with_lists(source, config.features) for source in (train, test))
     if any(recipe.of_frames or recipe.methods for recipe in recipes):
         check_frames(train)
         check_frames(test)
@@ -59,6 +61,16 @@ def recipe_stages(config: Any, train: Source, test: Source) -> list[Stage]:
         of_recipe.append(_evaluation(recipe, config, test, n_entities))
         plan += [stage._replace(name=f"{recipe.name}: {stage.name}") for stage in of_recipe]
     return plan
+
+
+def with_lists(source: Source, features: Sequence[str]) -> Source:
+    """``source`` as if it had the feature lists ``features`` alone, if any are asked for."""
+    kept = {
+        name: width
+        for name, width in source.widths.items()
+        if name in features or name.partition("_")[2] in features  # mean_rgb of videos
+    }
+    return source._replace(widths=kept) if kept else source
 
 
 def _width(recipe: Recipe, source: Source) -> int:

@@ -20,6 +20,7 @@ from yt8m_spark.config import describe_config, option
 from yt8m_spark.counters import Tally, sizes_of, tallied
 from yt8m_spark.datasets import Described, describe_dataset
 from yt8m_spark.environment import describe_environment, environment_tags
+from yt8m_spark.errors import InputError
 from yt8m_spark.events import emit, in_job, note
 from yt8m_spark.formats.shards import match_shards
 from yt8m_spark.job import JobResult
@@ -71,6 +72,8 @@ class Run:
 
 def _check_inputs(inputs: Sequence[str]) -> None:
     """Refuse a local input that is not there, before a session takes its seconds to start."""
+    if "" in inputs:  # as of a variable that is not set; a path of nothing is the working folder
+        raise InputError("an input has no name", expected="a path", found="nothing")
     if os.environ.get("SPARK_REMOTE"):
         return  # files are where the server is
     for path in inputs:

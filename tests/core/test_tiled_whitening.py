@@ -59,6 +59,8 @@ def test_by_default_the_first_1024_or_as_many_as_fit(tmp_path, monkeypatch):
     tiled = fit_tiled_whitening(tiles, by_default, room)
     whole = fit_whitening(moments, n_components=3, ridge=0.1)
     assert_allclose(tiled.projection, whole.projection, atol=1e-9)
+    few = one_tile(tmp_path, make_moments(n=3))
+    assert fit_tiled_whitening(few, by_default, room).n_components == 2  # 3 videos lie in a plane
 
 
 @pytest.mark.parametrize(

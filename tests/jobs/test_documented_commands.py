@@ -43,6 +43,7 @@ ELSEWHERE = {
     r"export SPARK_REMOTE=.*": "tests/jobs/test_pipeline_on_connect.py",
     r".* spark-submit .*SparkConnectServer .*": "tests/connect_server.py",
     r"make environment": "tests/packaging",
+    r"spark-class org\.apache\.spark\.deploy\.(master|worker)\..*": "tests/cluster starts them so",
     r"yt8m-spark --help": "tests/packaging",
     r"PYSPARK_PYTHON=\S+ yt8m-spark --master .*": "tests/cluster, on a cluster of this machine",
     r"python (-m build --wheel|databricks/build_wheel\.py)": "tests/packaging",

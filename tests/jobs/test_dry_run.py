@@ -162,6 +162,7 @@ def test_what_would_be_replaced_is_told_and_kept(dry, data):
         ("--model model --input table --top-k 0", "top_k must be at least 1"),
         ("--model model --input table --topk 3", "unrecognized arguments"),
         ("--model pca --input table", "model.json"),
+        ("--model model --input=", "an input has no name"),
     ],
 )
 def test_what_a_run_refuses_a_dry_run_refuses(dry, data, options, complaint):

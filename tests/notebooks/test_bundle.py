@@ -43,6 +43,11 @@ TARGET = {
     "presets", "resources", "run_as", "sync", "variables", "workspace",
 }  # fmt: skip
 
+WORKSPACE = {
+    "artifact_path", "auth_type", "client_id", "file_path", "host", "profile", "resource_path",
+    "root_path", "state_path",
+}  # fmt: skip
+
 
 def unknown_keys(bundle):
     """Keys that the reference does not have, by where they stand."""
@@ -50,6 +55,8 @@ def unknown_keys(bundle):
     found += [(name, set(bundle.get(name, {})) - keys) for name, keys in NESTED.items()]
     for name, keys in (("artifacts", ARTIFACT), ("variables", VARIABLE), ("targets", TARGET)):
         found += [(f"{name}.{key}", set(each) - keys) for key, each in bundle[name].items()]
+    for target, each in bundle["targets"].items():
+        found.append((f"workspace of {target}", set(each.get("workspace", {})) - WORKSPACE))
     return [(where, sorted(keys)) for where, keys in found if keys]
 
 
@@ -113,6 +120,20 @@ def test_targets_share_all_tasks():
         "production",
     }
     assert [t for t in TARGETS if BUNDLE["targets"][t].get("default")] == ["dev"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_has_a_mode_and_its_clusters_a_size_and_machines(target):
+    assert BUNDLE["targets"][target]["mode"] in ("development", "production")
+    for cluster in job_of(BUNDLE, target).get("job_clusters", []):
+        made = cluster["new_cluster"]
+        assert made["node_type_id"]
+        assert ("autoscale" in made) != ("num_workers" in made)
+
+
+def test_nobody_else_can_write_where_the_production_job_runs_from():
+    root = BUNDLE["targets"]["prod"]["workspace"]["root_path"]
+    assert root.startswith("/Workspace/Users/${workspace.current_user.userName}/")
 
 
 def test_every_variable_is_declared_and_used():

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_the_wheel_holds_every_file_of_package_jobs_and_settings_and_no_other(bu
     with zipfile.ZipFile(next(built[0].glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == expected
+
+
+def test_the_sdist_holds_every_file_of_the_project(built):
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    with tarfile.open(next(built[0].glob("*.gz"))) as sdist:
+        packed = {name.partition("/")[2] for name in sdist.getnames()}
+    missing = {name for name in listed.stdout.splitlines() if not name.startswith(".")} - packed
+    assert not missing
 
 
 def test_the_wheel_for_databricks_leaves_pyspark_to_the_runtime_and_nothing_else(built, tmp_path):

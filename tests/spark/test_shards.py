@@ -342,6 +342,12 @@ def test_labels_are_counted_once_a_video(spark):
     assert entities.dtype == counts.dtype == np.int64
 
 
+def test_labels_of_another_type_are_refused_in_one_line(spark):
+    table = spark.createDataFrame([("a", ["x"])], "video_id string, labels array<string>")
+    with pytest.raises(InputError, match=r"labels.*expected array<int>, found array<string>"):
+        label_counts(table)
+
+
 def test_a_table_without_labels_has_no_entities(spark):
     entities, counts = label_counts(make_table(spark, [("a", [], [])]))
     assert len(entities) == len(counts) == 0

@@ -47,7 +47,7 @@ def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory
     """As `core.whitening.fit_whitening`, for a covariance too wide for ``memory`` bytes.
 
     Only leading components are found (see `leading_eigenpairs`): where ``options`` do not say how
-    many, the first 1,024, or as many as ``memory`` holds.
+    many, the first 1,024, or as many as ``memory`` holds, or as n videos have, n - 1.
 
     Raises
     ------
@@ -61,6 +61,6 @@ def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory
     check_varies(total, moments.n)
     n_components = options.n_components
     if n_components is None and options.explained_variance is None:
-        n_components = min(DEFAULT_COMPONENTS, most)
+        n_components = min(DEFAULT_COMPONENTS, most, max(1, moments.n - 1))
     pairs = leading_eigenpairs(moments, n_components, options.explained_variance, most)
     return whitening_of_pairs(moments.mean, pairs, total, options)

@@ -25,6 +25,7 @@ from yt8m_spark.core.stored_features import STORED_TYPES, Decoder, decoder_of
 from yt8m_spark.errors import InputError
 from yt8m_spark.spark.codebooks import load_codebooks
 from yt8m_spark.spark.read_ahead import read_ahead
+from yt8m_spark.spark.schemas import INTS, require_columns
 from yt8m_spark.spark.shard_cache import cached_file, local_cache_for, prepare_cache
 from yt8m_spark.spark.shard_files import feature_file, label_file, read_features, read_labels
 from yt8m_spark.spark.shard_writer import ShardRow, shuffled_to_files, stored_table
@@ -227,7 +228,13 @@ def label_counts(features: DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int
     """Entities (E,) that occur as labels, ascending, and of how many videos each is one.
 
     The result has a row an entity, whatever the number of videos.
+
+    Raises
+    ------
+    InputError
+        If there are no ``labels`` of array<int>.
     """
+    require_columns(features, {"labels": INTS}, "table of videos")
     labels = features.select(F.explode(F.array_distinct("labels")).alias("entity"))
     counts = labels.where("entity is not null").groupBy("entity").count().orderBy("entity")
     table = counts.toPandas()
