@@ -109,7 +109,6 @@ def test_without_a_cluster_the_session_is_this_machine_s_and_is_stopped(started)
     ("name", "value", "ours"),
     [
         ("PYSPARK_GATEWAY_PORT", "1", {"spark.log.level": "FATAL"}),
-        ("SPARK_REMOTE", "local[2]", {"spark.log.level": "FATAL"}),  # a server of our own
         ("SPARK_REMOTE", "sc://host:15002", {}),  # another's, with a log of its own
     ],
 )
@@ -119,6 +118,37 @@ def test_a_cluster_s_own_settings_are_left_alone(started, monkeypatch, name, val
         pass
     assert started.options == {"name": "a job", BATCH_ROWS: str(ROWS_PER_BATCH), **ours}
     assert started.stopped
+
+
+def test_a_connect_server_of_this_process_is_set_up_as_its_own_session_would_be(
+    started, monkeypatch
+):
+    monkeypatch.setenv("SPARK_REMOTE", "local[2]")
+    with spark_session("a job"):
+        pass
+    assert started.options["spark.ui.showConsoleProgress"] == "false"
+    assert "log4j2" in started.options["spark.driver.extraJavaOptions"]
+    assert "spark.log.level" not in started.options
+    assert "master" not in started.options
+
+
+@pytest.mark.classic("starts a server of its own")
+def test_a_connect_server_of_this_process_is_quiet(tmp_path):
+    script = (
+        "from yt8m_spark.session import spark_session\n"
+        "with spark_session('a job') as spark: print(spark.range(1000).count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "SPARK_REMOTE": "local[2]", "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1000\n"
+    told = [line for line in done.stderr.splitlines() if "incubator modules" not in line]
+    assert told == []
 
 
 def test_the_environment_brings_spark_s_own_log_back(started, monkeypatch):

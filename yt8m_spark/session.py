@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,19 +92,22 @@ def get_spark(name: str = "yt8m_spark") -> SparkSession:
 
 def _new_session(name: str) -> SparkSession:
     builder = SparkSession.builder.appName(name)
-    log_level = os.environ.get(_LOG_LEVEL)
-    if not _given_by_environment():
+    log_level, remote = os.environ.get(_LOG_LEVEL), os.environ.get("SPARK_REMOTE", "")
+    if not _given_by_environment() or remote.startswith("local"):  # a server of this process
         ensure_java()
-        builder = builder.master("local[*]")
+        builder = builder if remote else builder.master("local[*]")
         options = f"-Dlog4j2.configurationFile={_log_settings()} -XX:+UseParallelGC"
         builder = builder.config("spark.driver.extraJavaOptions", options)
         for key, value in LOCAL_DEFAULTS.items():
             builder = builder.config(key, value)
-    elif not os.environ.get("SPARK_REMOTE", "").startswith("sc:"):  # a server logs as it likes
+    elif not remote.startswith("sc:"):  # a server logs as it likes
         log_level = log_level or "FATAL"
     if log_level:
         builder = builder.config("spark.log.level", log_level)
-    return builder.getOrCreate()
+    with warnings.catch_warnings():
+        # A server that is started with settings is told them once more, and will not have them.
+        warnings.filterwarnings("ignore", "Failed to set spark")
+        return builder.getOrCreate()
 
 
 def _session_of_this_process() -> SparkSession | None:
