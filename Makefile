@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 		--output $(DEMO)/data --overwrite
 	$(BIN)/python jobs/run_pipeline.py --config conf/local/run_pipeline.toml \
 		--train '$(DEMO)/data/frame/train*.tfrecord' --test '$(DEMO)/data/frame/test*.tfrecord' \
-		--output $(DEMO)/results --overwrite
+		--vocabulary $(DEMO)/data/vocabulary.csv --output $(DEMO)/results --overwrite
 	$(BIN)/python jobs/build_explorer.py --vocabulary $(DEMO)/data/vocabulary.csv \
 		--input $(DEMO)/results/features/mean_std_top5/test \
 		--model $(DEMO)/results/models/moe_mean_std_top5 \

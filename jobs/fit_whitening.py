@@ -17,7 +17,7 @@ from yt8m_spark.core.whitening_options import WhiteningOptions
 from yt8m_spark.errors import InputError
 from yt8m_spark.events import note
 from yt8m_spark.job import JobResult, run_job
-from yt8m_spark.progress import watch
+from yt8m_spark.progress import step, watch
 from yt8m_spark.run import JobConfig, open_run
 from yt8m_spark.spark.schemas import video_features
 from yt8m_spark.spark.tables import count_videos, read_input
@@ -81,6 +81,7 @@ def main(config: Config) -> JobResult:
                 memory=config.memory * _MIB,
                 work=f"{run.folder}.tiles",
                 heartbeats=heartbeats,
+                stage=step,
             )
         save_whitening(run.folder, whitening, columns, fitted.widths)
         if config.keeps_all and whitening.n_components < sum(fitted.widths):

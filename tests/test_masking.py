@@ -77,6 +77,20 @@ def test_passwords_of_databases_may_hold_what_addresses_may_not(text, expected):
         ("PGPASSWORD=abc", "PGPASSWORD=***"),
         ("AZURE_STORAGE_KEY=abc==", "AZURE_STORAGE_KEY=***"),
         ("clientsecret=abc", "clientsecret=***"),
+        (r'{"token": "a\"bc", "x": 1}', '{"token": ***, "x": 1}'),
+        (r"token='a\'bc' x", "token=*** x"),
+        ("token=b'abc' x", "token=*** x"),
+        ('token="""abc""" x', "token=*** x"),
+        ("token => abc", "token => ***"),
+        ("token := abc", "token := ***"),
+        ("DB_PASS=abc REDIS_PW=abc", "DB_PASS=*** REDIS_PW=***"),
+        ("encryption_key=abc, ssh-key: abc", "encryption_key=***, ssh-key: ***"),
+        ("TOKEN_1=abc password2=abc", "TOKEN_1=*** password2=***"),
+        ("run --db-password abc --token abc", "run --db-password *** --token ***"),
+        ("spark.authenticate.secret abc", "spark.authenticate.secret ***"),
+        ("<password>abc</password>", "<password>***</password>"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nab\n-----END PGP PRIVATE KEY BLOCK-----", "***"),
+        (f"glpat-{'a1' * 10} eyJ{'a' * 12}.{'b' * 12}.{'c' * 12}", "*** ***"),
         ("https://host/f?code=abc&zipcode=1", "https://host/f?code=***&zipcode=1"),
         ("redis://:pw@host:6379/0", "redis://***@host:6379/0"),
         ("passphrase=abc", "passphrase=***"),
@@ -101,7 +115,8 @@ def test_secrets_are_told_by_the_name_of_their_setting_or_by_their_look(text, ex
         "unknown key 'token' in a.toml, expected one of a, b",
         "batch_size=32 n_tokens=5 columns=mean_rgb tokens: 5 token_count=7",
         "/data/secrets/x=3/secret.csv and has=3",
-        "the basics, bearer of news",
+        "the basics, bearer of news, Basic statistics",
+        "PWD=/home/me OLDPWD=/tmp pass=3 auth: none",
         "compass=3 mypassword seasas=1 a token of thanks, Negotiate",
     ],
 )
@@ -111,6 +126,7 @@ def test_words_that_only_sound_secret_stay(text):
 
 LONG = (
     *("a.", "://a:", "http://a:", "?sig", "a.secret.", "secret.", "token ", 'token="', "a_"),
+    *("--a-", "--password ", 'token="\\', "spark.a", "<token>", "token='''", "eyJ"),
     *("-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "Authorization: ", "aB", "Authorization:a "),
 )
 

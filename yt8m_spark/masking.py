@@ -26,27 +26,42 @@ _SIGNED = re.compile(
 # is a secret: AWS_SECRET_ACCESS_KEY=, fs.azure.account.key.NAME.dfs.core.windows.net=, PGPASSWORD=,
 # spark.ssl.keyPassword=, "token": "". The value ends with its quotes, or else with the word.
 _SETTING = re.compile(
-    r"(?<![\w.-])("
+    r"(?<![\w.-])(?!(?:OLD)?PWD=)("
     r"(?:[\w.-]{0,160}(?:[_.-]|(?-i:(?<=[a-z0-9])(?=[A-Z]))|(?=PASSWORD|PWD)))?"
     r"(?:secret|token|password|passphrase|passwd|pwd|credentials?|sas|SharedAccessSignature"
-    r"|(?:api|access|secret|account|storage|private|shared_?access)[_.-]?key|clientsecret)"
-    r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80})?"
-    r"\\?[\"']?\s*[=:]\s*)"
-    r"(?:\\\"[^\"\n]*\"?|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'})\]]+)",
+    r"|(?-i:(?<=_)(?:PASS|PW|AUTH))|clientsecret"
+    r"|(?:api|access|secret|account|storage|private|shared_?access|encryption|signing|master|ssh"
+    r"|subscription)[_.-]?key)"
+    r"(?:[_.-](?:key|id|value|fixed|access_key)|\.[\w.-]{1,80}|_?\d{1,3})?"
+    r"\\?[\"']?\s*(?:=>|:=|[=:])\s*)"
+    r"(?:\\\"[^\"\n]*\"?|[rbu]{0,2}(?:\"{3}[^\"]*\"{0,3}|'{3}[^']*'{0,3}"
+    r"|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?)|[^\s,;&\"'})\]]+)",
     re.IGNORECASE,
 )
-_HEADER = re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+# The same with a blank between: options of programs, files of properties, elements of XML.
+_BESIDE = re.compile(
+    r"((?<!\S)--(?:[\w-]{0,40}-)?(?:password|token|secret|api-key)\s+"
+    r"|\bspark\.[\w.]{1,120}(?:secret|password|token)\s+|<(?:password|secret|token)>)[^\s<]+",
+    re.IGNORECASE,
+)
+# A word alone after Basic is a word; what is encoded has capitals or digits.
+_HEADER = re.compile(
+    r"\b((?:Bearer|Basic)\s+)(?=(?-i:[a-z]*[A-Z0-9+/=]))[\w.~+/=-]{6,}", re.IGNORECASE
+)
 _AUTHORIZATION = re.compile(
     r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:[A-Za-z]+\s+)?)[^\s\"',;}]+", re.IGNORECASE
 )
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----)[\s\S])*"
-    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S])*"
+    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
-# What is a secret by its look: tokens of Databricks, GitHub, Hugging Face and Slack, keys of AWS.
+# What is a secret by its look: tokens of Databricks, GitHub, GitLab, Hugging Face, Slack, npm and
+# PyPI, keys of AWS, Google and Stripe, JSON web tokens.
 _TOKEN = re.compile(
     r"\b(?:dapi[0-9a-f]{32}(?:-\d+)?|dkea[0-9a-f]{32}|gh[oprsu]_\w{20,}|github_pat_\w{20,}"
-    r"|hf_[A-Za-z0-9]{20,}|xox[abprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16})\b"
+    r"|hf_[A-Za-z0-9]{20,}|xox[abprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16}"
+    r"|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}|AIza[\w-]{35}|[sr]k_live_\w{16,}"
+    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})\b"
 )
 
 
@@ -58,7 +73,7 @@ def masked(text: str) -> str:
     told by where they stand and by the names of settings; a password alone looks like any word.
     """
     text = _LOGIN.sub(_mask_login, _PRIVATE_KEY.sub(MASK, text))
-    for pattern in (_SIGNED, _HEADER, _AUTHORIZATION, _SETTING):
+    for pattern in (_SIGNED, _HEADER, _AUTHORIZATION, _SETTING, _BESIDE):
         text = pattern.sub(rf"\1{MASK}", text)
     return _TOKEN.sub(MASK, text)
 

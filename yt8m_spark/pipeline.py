@@ -138,6 +138,7 @@ class Pipeline:
                 memory=memory,
                 work=self.path("work", "tiles"),
                 heartbeats=heartbeats,
+                stage=step,
             )
         save_whitening(whitening_folder, whitening, columns, fitted.widths)
         if whitening.method != "none":

@@ -89,6 +89,7 @@ def test_little_memory_goes_by_tiles_and_leaves_none(job, tmp_path):
     assert "140 components of 140 features need more memory than 1 MiB" in refused.error
     most = job("fit_whitening", *arguments, "--output=most")
     assert most.status == 0
+    assert "find components of 140 features" in most.stderr
     assert "140 features are too wide for --memory: kept are the first 39" in most.stderr
     assert described(tmp_path / "most")["n_components"] == 39  # of 40 videos
     for output, memory in (("tiled", "1"), ("whole", "512")):

@@ -6,7 +6,8 @@ Axes: V videos, D features, C components.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial, reduce
 from operator import and_
 from pathlib import Path
@@ -57,6 +58,8 @@ __all__ = [
 # 1,024 components of D = 7,168 (352 MB) fit, and 780 of D = 14,336.
 TASK_MEMORY = 512 << 20
 
+Stage = Callable[[str], AbstractContextManager[object]]
+
 
 class FittedVideos(NamedTuple):
     """What a whitening was fitted on."""
@@ -77,6 +80,7 @@ def fit_columns(
     memory: int = TASK_MEMORY,
     work: str | None = None,
     heartbeats: str | None = None,
+    stage: Stage = nullcontext,
 ) -> tuple[Whitening, FittedVideos]:
     """Whitening of the array<float> ``columns`` of ``videos``, set side by side.
 
@@ -96,6 +100,9 @@ def fit_columns(
     work : str, optional
         Folder for tiles, on storage that all tasks see; removed at the end. Only features too
         wide for ``memory`` need it.
+    stage : callable
+        Opens a stage of that name, as `yt8m_spark.progress.step` does; finding the components of
+        wide features takes minutes in which no task counts.
 
     Raises
     ------
@@ -116,7 +123,7 @@ def fit_columns(
             moments = column_moments(videos, columns, heartbeats=heartbeats)
             whitening = fit_whitening(moments, **options._asdict())
             return whitening, FittedVideos(moments.n, widths)
-        return _fit_wide(videos, columns, widths, options, memory, work, heartbeats)
+        return _fit_wide(videos, columns, widths, options, memory, work, heartbeats, stage)
     except InputError:
         raise
     except ValueError as error:
@@ -131,6 +138,7 @@ def _fit_wide(
     memory: int,
     work: str | None,
     heartbeats: str | None,
+    stage: Stage,
 ) -> tuple[Whitening, FittedVideos]:
     """`fit_columns` by tiles in the folder ``work``."""
     check_fits(sum(widths), options, memory)
@@ -142,7 +150,8 @@ def _fit_wide(
         )
     try:
         moments = tiled_moments(videos, columns, work, memory=memory, heartbeats=heartbeats)
-        return fit_tiled_whitening(moments, options, memory), FittedVideos(moments.n, widths)
+        with stage(f"find components of {sum(widths):,} features"):
+            return fit_tiled_whitening(moments, options, memory), FittedVideos(moments.n, widths)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
