@@ -23,7 +23,7 @@ from cluster.processes import gone, hit, kill_tree, send
 # Two runs, on machines that may have other work.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.faults]
 
-DRIVER_LOST = "driver killed"
+DRIVER_LOST, PYTHON_LOST = "driver killed", "Python worker killed"
 SPECULATION = {
     "spark.speculation": "true",
     "spark.speculation.interval": "200ms",
@@ -88,7 +88,7 @@ def decommission_worker(site, _):
 
 
 KILLS = {
-    "Python worker killed": kill_python,
+    PYTHON_LOST: kill_python,
     "executor killed": kill_executor,
     "worker killed": kill_worker,
     DRIVER_LOST: kill_driver,
@@ -118,7 +118,9 @@ def test_a_stage_survives_what_is_killed(site, tell, stage, fault):
         assert not (site.folder / output).exists()
         finished = site.again(stage, output, finished)
     assert finished.status == 0, finished.application.text
-    if fault != DRIVER_LOST:
+    # With an executor shuffled rows may go too: the stage is tried again, not a task. And one that
+    # is warned has time to finish.
+    if fault == PYTHON_LOST:
         assert "event=retries tasks=" in finished.application.text, "no task was lost"
     tell(site, stage, fault, finished)
     check(site, stage, output)
