@@ -92,7 +92,7 @@ environment: wheel
 OLDEST_TESTS ?= tests/jobs/test_line.py tests/jobs/test_pipeline_on_connect.py tests/spark/test_moments.py \
 	tests/spark/test_partitions.py
 oldest: .venv-oldest/.installed
-	PYTHONPATH=. .venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(OLDEST_TESTS)
+	PYTHONPATH=$(CURDIR) .venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(OLDEST_TESTS)
 
 .venv-oldest/.installed: constraints-oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest

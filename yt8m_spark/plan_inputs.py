@@ -94,6 +94,7 @@ def check_frames(source: Source) -> None:
     Raises
     ------
     InputError
+        If ``source`` is video-level.
     """
     if source.level == "video":
         expected = "frame-level records"

@@ -219,6 +219,7 @@ def test_a_stopped_training_is_resumed_where_it_was(job, video_shards, tmp_path,
     (tmp_path / "features/_new").unlink()
     resumed = job("train_entities", *arguments, "--output", "model", "--resume")
     assert resumed.status == 0, resumed.stderr
+    assert "1 of 3 blocks left" in resumed.stderr
     entities = tmp_path / "model/entities"
     assert {n: (entities / n).stat().st_mtime_ns for n in kept} == kept
     whole, model = (pq.read_table(tmp_path / n / "entities") for n in ("whole", "model"))

@@ -245,6 +245,8 @@ def _run_blocks(spark: SparkSession, plan: Plan, n_videos: int, work: str) -> No
     left = [n for n in range(plan.n_blocks) if not block_is_done(work, n)]
     total = len(left) * plan.options.n_epochs * n_videos
     label = f"train {plan.loss}, {len(plan.entities)} entities"
+    if len(left) < plan.n_blocks:  # a stopped training has done the others
+        label += f", {len(left)} of {plan.n_blocks} blocks left"
     with watch(str(Path(work) / "heartbeats"), total, label, " video passes"):
         numbers = spark.range(0, plan.n_blocks, 1, plan.n_blocks)
         numbers.mapInArrow(partial(train_blocks, work=work), BLOCK_REPORT).collect()
