@@ -53,11 +53,6 @@ class Config(JobConfig):
         if self.memory < 1:
             raise ValueError(f"memory must be at least 1 MiB, got {self.memory}")
 
-    @property
-    def keeps_all(self) -> bool:
-        """Whether no option says what to keep."""
-        return self.n_components is None and self.explained_variance is None
-
     def options(self) -> WhiteningOptions:
         """What to keep, and how."""
         return WhiteningOptions(
@@ -84,7 +79,7 @@ def main(config: Config) -> JobResult:
                 stage=step,
             )
         save_whitening(run.folder, whitening, columns, fitted.widths)
-        if config.keeps_all and whitening.n_components < sum(fitted.widths):
+        if config.options().keeps_all and whitening.n_components < sum(fitted.widths):
             share = f"{whitening.explained_variance_ratio:.1%} of the variance"
             kept = f"the first {whitening.n_components:,} components, {share}"
             note(f"{sum(fitted.widths):,} features are too wide for --memory: kept are {kept}")

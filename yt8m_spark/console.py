@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,14 +80,11 @@ class _Command(NamedTuple):
 
     def named(self) -> str:
         """The options for Spark without their values, which may be secrets."""
-        keys = [text.split("=")[0] for text in self.spark]
-        before = ["", *self.spark]
-        kept = [
-            key
-            for key, text, flag in zip(keys, self.spark, before, strict=False)
-            if text.startswith("-") or flag in ("--conf", "-c")
-        ]
-        return shlex.join(kept)
+        return shlex.join(
+            text.partition("=")[0]
+            for before, text in pairwise(["", *self.spark])
+            if text.startswith("-") or before in ("--conf", "-c")
+        )
 
     def sets(self, key: str) -> bool:
         """Whether a ``--conf`` sets the property ``key``."""

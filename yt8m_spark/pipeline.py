@@ -79,6 +79,7 @@ class Pipeline:
         self._codebook: str | None = None
         self._sources: dict[str, str] = {}
         self._counts: dict[int, int] = {}  # training videos of each entity
+        self._kept: dict[str, tuple[WhiteningOptions, int]] = {}  # by feature set: `reduced`
 
     def make_videos(self, sources: dict[str, str], recipes: Sequence[Recipe]) -> None:
         """Lay out the videos tables of ``sources``, a pattern each for "train" and "test".
@@ -115,8 +116,8 @@ class Pipeline:
             with self._watch(f"{split}: video features", total) as heartbeats:
                 videos.write(self.path("videos", split), heartbeats)
         for recipe in recipes:  # before any of them trains for hours
-            if not recipe.of_frames:
-                self._kept(recipe)
+            if not recipe.of_frames and recipe.feature_set not in self._kept:
+                self._kept[recipe.feature_set] = self._reduced(recipe)
         entities, counts = label_counts(self._table("videos", "train").select("labels"))
         self._counts = dict(zip(entities.tolist(), counts.tolist(), strict=True))
 
@@ -128,7 +129,7 @@ class Pipeline:
         columns = recipe.columns(self._feature_lists)
         whitening_folder = self.path("whitening", recipe.feature_set)
         videos = {split: self._table("videos", split) for split in SPLITS}
-        kept, memory = self._kept(recipe)
+        kept, memory = self._kept[recipe.feature_set]
         counts = {split: table.count() for split, table in videos.items()}
         with self._watch(f"whiten {recipe.feature_set}", counts["train"]) as heartbeats:
             whitening, fitted = fit_columns(
@@ -226,7 +227,7 @@ class Pipeline:
         work = self.path("work") if recipe is None else self.path("work", recipe.name)
         shutil.rmtree(work, ignore_errors=True)
 
-    def _kept(self, recipe: Recipe) -> tuple[WhiteningOptions, int]:
+    def _reduced(self, recipe: Recipe) -> tuple[WhiteningOptions, int]:
         """What is kept of the features of ``recipe``, and the bytes that finding it may take."""
         columns = recipe.columns(self._feature_lists)
         width = sum(column_widths(self._table("videos", "train"), columns))

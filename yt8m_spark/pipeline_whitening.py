@@ -27,15 +27,13 @@ def reduced(
     """
     if options.method == "none":
         return options, TASK_MEMORY
-    said = options.n_components is not None or options.explained_variance is not None
-    if recipe.methods and not said:
+    if recipe.methods and options.keeps_all:
         options = options._replace(n_components=min(n_components, width))
     memory = max(TASK_MEMORY, BYTES_A_COMPONENT * width * (options.n_components or 0))
     try:
+        options.check_width(width)
         if not fits_one_state(width, memory):
             check_fits(width, options, memory)
-        elif (options.n_components or 0) > width:
-            raise ValueError(f"n_components must be 1 to {width}, got {options.n_components}")
     except ValueError as error:
         raise InputError(str(error), where=f"recipe {recipe.name}") from None
     return options, memory

@@ -141,9 +141,10 @@ def _shapes(path: str) -> _Shapes:
     level, widths, labels = "", dict[str, int](), Counter[int]()
     for file in _some(files):
         try:
-            level = level or _level(file)
-            widths = widths or _first_widths(file)
-            labels.update(_labels(file))
+            with pq.ParquetFile(file) as table:
+                level = level or _level(table.schema_arrow)
+                widths = widths or _first_widths(table)
+                labels.update(_labels(table))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise InputError("not a Parquet file", where=str(file), found=error) from None
     return _Shapes(level, widths, estimate_distinct(labels.values()))
@@ -154,31 +155,28 @@ def _some(parts: Sequence[_Part]) -> Sequence[_Part]:
     return parts[:: max(1, len(parts) // _FILES)][:_FILES]
 
 
-def _level(file: Path) -> str:
+def _level(schema: pa.Schema) -> str:
     """Frames are bytes; what has none has videos' vectors, if it has any."""
-    schema = pq.read_schema(file)
     if any(pa.types.is_binary(t) or pa.types.is_large_binary(t) for t in schema.types):
         return "frame"
     return "video" if any(_is_vector(field.type) for field in schema) else ""
 
 
-def _first_widths(file: Path) -> dict[str, int]:
-    with pq.ParquetFile(file) as table:
-        lists = [f.name for f in table.schema_arrow if _is_vector(f.type)]
-        batch = next(table.iter_batches(batch_size=1, columns=lists), None) if lists else None
-        if batch is None or batch.num_rows == 0:
-            return {}
-        return {name: len(batch.column(i)[0].as_py() or ()) for i, name in enumerate(lists)}
+def _first_widths(table: pq.ParquetFile) -> dict[str, int]:
+    lists = [f.name for f in table.schema_arrow if _is_vector(f.type)]
+    batch = next(table.iter_batches(batch_size=1, columns=lists), None) if lists else None
+    if batch is None or batch.num_rows == 0:
+        return {}
+    return {name: len(batch.column(i)[0].as_py() or ()) for i, name in enumerate(lists)}
 
 
-def _labels(file: Path) -> list[int]:
-    with pq.ParquetFile(file) as table:
-        kinds = [field.type for field in table.schema_arrow if field.name == "labels"]
-        # Of another type, or twice: the job will tell.
-        if len(kinds) != 1 or not _is_list_of(kinds[0], pa.types.is_integer):
-            return []
-        batch = next(table.iter_batches(batch_size=_ROWS, columns=["labels"]), None)
-        return [] if batch is None else list(batch.column(0).flatten().drop_null().to_pylist())
+def _labels(table: pq.ParquetFile) -> list[int]:
+    kinds = [field.type for field in table.schema_arrow if field.name == "labels"]
+    # Of another type, or twice: the job will tell.
+    if len(kinds) != 1 or not _is_list_of(kinds[0], pa.types.is_integer):
+        return []
+    batch = next(table.iter_batches(batch_size=_ROWS, columns=["labels"]), None)
+    return [] if batch is None else list(batch.column(0).flatten().drop_null().to_pylist())
 
 
 def _is_vector(kind: pa.DataType) -> bool:

@@ -160,10 +160,8 @@ def normalize_stage(n_videos: int, width: int, read: float) -> Stage:
 
 def _train_entities(config: Any, sources: Sequence[Source]) -> Stages:
     source = _named(sources, "input")
-    n_entities, n_rows = (
-        n_entities_of(config, source),
-        _rows_an_entity(config.loss, config.n_experts),
-    )
+    n_entities = n_entities_of(config, source)
+    n_rows = _rows_an_entity(config.loss, config.n_experts)
     return train_stages(
         _videos(source), _width(source), n_entities, n_rows, config.epochs, name=config.loss
     )

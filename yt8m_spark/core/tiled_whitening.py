@@ -29,9 +29,8 @@ def check_fits(width: int, options: WhiteningOptions, memory: int) -> int:
         If more are asked for, or it holds none.
     """
     most = min(width - 1, memory // (BYTES_A_COMPONENT * width))
+    options.check_width(width)
     asked = options.n_components or 1
-    if asked > width:
-        raise ValueError(f"n_components must be 1 to {width}, got {asked}")
     if asked > most:
         # All D of them are never found without the whole covariance.
         needed = BYTES_A_COMPONENT * width * asked if asked < width else 64 * width**2
@@ -60,7 +59,7 @@ def fit_tiled_whitening(moments: TiledMoments, options: WhiteningOptions, memory
     total = float(moments.variances.sum())
     check_varies(total, moments.n)
     n_components = options.n_components
-    if n_components is None and options.explained_variance is None:
+    if options.keeps_all:
         n_components = min(DEFAULT_COMPONENTS, most, max(1, moments.n - 1))
     pairs = leading_eigenpairs(moments, n_components, options.explained_variance, most)
     return whitening_of_pairs(moments.mean, pairs, total, options)

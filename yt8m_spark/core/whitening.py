@@ -213,8 +213,7 @@ def fit_whitening(
     """
     options = WhiteningOptions(n_components, explained_variance, ridge, method, l2_normalize)
     width = len(moments.mean)
-    if n_components is not None and not 1 <= n_components <= width:
-        raise ValueError(f"n_components must be 1 to {width}, got {n_components}")
+    options.check_width(width)
     options.check()
     if method == "none":
         return centring_only(moments.mean, l2_normalize=l2_normalize)

@@ -19,6 +19,22 @@ class WhiteningOptions(NamedTuple):
     method: Method = "pca"
     l2_normalize: bool = True
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing says how many components are kept, so that all are that can be."""
+        return self.n_components is None and self.explained_variance is None
+
+    def check_width(self, width: int) -> None:
+        """Refuse components that D = ``width`` features do not have.
+
+        Raises
+        ------
+        ValueError
+            If there are more, or less than one.
+        """
+        if self.n_components is not None and not 1 <= self.n_components <= width:
+            raise ValueError(f"n_components must be 1 to {width}, got {self.n_components}")
+
     def check(self) -> None:
         """Refuse what is out of range.
 
@@ -38,7 +54,7 @@ class WhiteningOptions(NamedTuple):
             raise ValueError("give n_components or explained_variance, not both")
         if not self.ridge >= 0:
             raise ValueError(f"ridge must be at least 0, got {self.ridge}")
-        if self.method == "none" and not (share is None and self.n_components is None):
+        if self.method == "none" and not self.keeps_all:
             raise ValueError("method none keeps all features: give no n_components and no share")
 
 
